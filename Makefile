@@ -1,0 +1,45 @@
+# Every target sets up what it needs in .venv on its first call and reuses it afterwards.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Packages are fetched by pip alone; its own configuration decides from where.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo check format test test-slow clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(BIN)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Decant needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(BIN)/.installed  ## the package and what it needs, in .venv
+
+demo: $(BIN)/.installed  ## a student alone, with KD, with KD matched, with DKD, on real digits
+	$(BIN)/decant compare demo --out runs/demo
+
+check: $(BIN)/.installed-dev  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(BIN)/.installed-dev  ## rewrite the files the way `make check` wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(BIN)/.installed-dev  ## the tests, in minutes
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(BIN)/.installed-dev  ## processes, kills, every recipe
+	$(BIN)/python -m pytest -m slow
+
+clean:  ## remove what was installed and cached (not runs, not data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

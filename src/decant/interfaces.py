@@ -1,0 +1,133 @@
+"""The shared vocabulary: what the data layer, networks, methods and the engine hand to each other.
+
+Shape legend, used everywhere: N samples, C classes, H x W pixels. Nothing here computes; it only names.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees of the data.
+
+    Attributes:
+        images: one tensor (N, channels, H, W) per augmented view of the same samples.
+        target: class indices (N,), probabilities (N, C), or None where the samples carry no label.
+        index: position of each sample in its data set, (N,), int64.
+        epoch: epochs completed when this batch is met; 0.0 at the first step, fractional inside an epoch.
+    """
+
+    images: tuple[Tensor, ...]
+    target: Tensor | None
+    index: Tensor
+    epoch: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network says about a batch.
+
+    Attributes:
+        logits: (N, C).
+        taps: tap name -> feature, only for the names that were asked for.
+        more: outputs of further views, each from a forward pass of its own; empty for one view.
+    """
+
+    logits: Tensor
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
+    more: "tuple[Outputs, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of a network's outputs without the batch dimension, from one dry forward pass."""
+
+    logits: tuple[int, ...]
+    taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a method may know of the training set before training starts.
+
+    Attributes:
+        size: number of training samples.
+        classes: class names, by class index.
+        targets: class index of every sample, (size,), int64, on the CPU.
+    """
+
+    size: int
+    classes: tuple[str, ...]
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a method is built from.
+
+    Attributes:
+        student: the student network; a method reads it and never changes it.
+        teacher: the trained teacher in eval mode, BatchNorm not folded yet; None where no teacher takes part.
+        student_shapes: shapes of the student's logits and of every tap it names; None when no example batch was given.
+        teacher_shapes: the same of the teacher.
+        facts: facts about the training set; None outside the engine unless the caller gave them.
+        teacher_outputs: one pass of the teacher over the training set, without augmentation and in order.
+    """
+
+    student: nn.Module
+    teacher: nn.Module | None = None
+    student_shapes: Shapes | None = None
+    teacher_shapes: Shapes | None = None
+    facts: DataFacts | None = None
+    teacher_outputs: Callable[[], Iterator[tuple[Outputs, Batch]]] | None = None
+
+
+class Method(nn.Module, ABC):
+    """A way to distil: which tensors meet which equation, and with what weight.
+
+    ``forward`` returns raw terms (scalars, in nats where the equation is a divergence); ``weights`` says how they add
+    up now, so that a log can show each term by itself and a warm-up is data. Both always have the same names.
+    Learnable bridges between the networks are parameters of the method and so reach the optimiser.
+    """
+
+    taps: tuple[str, ...] = ()
+    """Names of the features it needs of both networks."""
+    views: int = 1
+    """Augmented views of each sample it wants per step."""
+    gather: bool = False
+    """Whether it must see the batch of all processes at once."""
+    needs_teacher: bool = True
+    """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
+    task: str = "hard"
+    """Name of the term that is the task's own loss."""
+
+    @abstractmethod
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """The raw, unweighted terms of this batch, by name."""
+
+    @abstractmethod
+    def weights(self, epoch: float) -> dict[str, float]:
+        """The weight of every term after ``epoch`` completed epochs."""
+
+    def deployed(self, student: nn.Module) -> nn.Module:
+        """The network that is saved and evaluated as the student; the student itself unless a method says otherwise."""
+        return student
+
+
+@runtime_checkable
+class MethodSettings(Protocol):
+    """A frozen dataclass that holds every setting of a method, each with its one default, and builds the method."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in recipes."""
+        ...
+
+    def build(self, context: BuildContext) -> Method:
+        """The method for these two networks and this data."""
+        ...
