@@ -1,0 +1,30 @@
+"""Decant: knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation."""
+
+from decant.engine import Distilled, Distiller
+from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Shapes
+from decant.losses import DKDTerms, dkd_loss, dkd_terms, kd_loss
+from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
+from decant.models import Tapped
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "METHODS",
+    "Batch",
+    "BuildContext",
+    "DKDSettings",
+    "DKDTerms",
+    "DataFacts",
+    "Distilled",
+    "Distiller",
+    "KDSettings",
+    "Method",
+    "MethodSettings",
+    "Outputs",
+    "Shapes",
+    "SupervisedSettings",
+    "Tapped",
+    "dkd_loss",
+    "dkd_terms",
+    "kd_loss",
+]

@@ -1,0 +1,231 @@
+"""The command line: parse, call, print. Everything it does is a call that Python users can make too."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    name="decant",
+    help="Knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation (DKD).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as demo (see `decant list recipes`).")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/RECIPE]")]
+TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
+
+TEACHERS, DATA = Path("runs/teachers"), Path("data")
+METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    changes: SetOption = None,
+    out: OutOption = None,
+    teachers: TeachersOption = TEACHERS,
+    data: DataOption = DATA,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    download: DownloadOption = False,
+) -> None:
+    """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
+    from decant.engine import Places
+    from decant.engine import train as train_recipe
+    from decant.engine.progress import reporter_for
+    from decant.recipe import find_recipe, load_recipe
+
+    path = find_recipe(recipe)
+    settings = load_recipe(path, changes or ())
+    _use_threads(threads)
+    folder = out or _default_folder(path)
+    places = Places(teachers=teachers, data=data, device=device, download=download)
+    summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
+    last, best = summary["last"], summary["best"]
+    console().print(
+        f"{summary['network']}: top-1 {last['top1']:.2f}% on {last['split']} after epoch {last['epoch']} "
+        f"(best {best['top1']:.2f}% after epoch {best['epoch']}); weights in {folder / 'student.safetensors'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def compare(
+    recipe: RecipeArgument,
+    methods: Annotated[str, typer.Option("--methods", help="Comma-separated names.")] = METHODS_TO_COMPARE,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 5,
+    changes: SetOption = None,
+    out: OutOption = None,
+    teachers: TeachersOption = TEACHERS,
+    data: DataOption = DATA,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    download: DownloadOption = False,
+) -> None:
+    """Train several methods on equal terms and say in words what the difference shows."""
+    from decant.engine import Places
+    from decant.engine.checkpoint import write_text
+    from decant.engine.compare import compare as compare_methods
+    from decant.engine.progress import reporter_for
+    from decant.evidence import verdict
+    from decant.recipe import find_recipe, load_recipe
+    from decant.report import comparison_chart, comparison_table, summary_markdown
+
+    path = find_recipe(recipe)
+    settings = load_recipe(path, changes or ())
+    _use_threads(threads)
+    folder = out or _default_folder(path)
+    places = Places(teachers=teachers, data=data, device=device, download=download)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
+    command = ["decant", "compare", recipe, "--methods", ",".join(names), "--seeds", str(seeds)]
+    command += [part for change in changes or () for part in ("--set", change)]
+    write_text(folder / "comparison.json", json.dumps(comparison.to_json(), indent=2) + "\n")
+    comparison_chart(comparison, folder / "chart.png")
+    write_text(folder / "README.md", summary_markdown(comparison, command=shlex.join(command), chart="chart.png"))
+    console().print(comparison_table(comparison))
+    for line in verdict(comparison).lines:
+        console().print(line, highlight=False)
+    console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    weights: Annotated[Path | None, typer.Option("--weights", help="Other weights of the same network.")] = None,
+    data: DataOption = DATA,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    download: DownloadOption = False,
+) -> None:
+    """Evaluate the student of a run on the test images."""
+    from decant.engine import Places
+    from decant.engine.judge import evaluate_run
+
+    _use_threads(threads)
+    places = Places(teachers=TEACHERS, data=data, device=device, download=download)
+    judged = evaluate_run(run, places, weights=weights)
+    score = judged.score
+    table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
+    top5 = "-" if score.top5 is None else f"{score.top5:.2f}"
+    name = judged.recipe.student.name
+    table.add_row(name, judged.images, f"{score.top1:.2f}", top5, f"{score.loss:.4f}", str(score.samples))
+    console().print(table)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
+) -> None:
+    """What there is: methods, networks, data sets, recipes."""
+    tables = {"methods": _methods, "networks": _networks, "data": _data, "recipes": _recipes}
+    if what != "all" and what not in tables:
+        raise ValueError(f"expected {', '.join(tables)} or all, got {what!r}")
+    for name, table in tables.items():
+        if what in {"all", name}:
+            console().print(table())
+
+
+@app.command()
+def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
+    """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
+    from decant.recipe import find_recipe, load_recipe, recipe_to_dict
+
+    console().print_json(json.dumps(recipe_to_dict(load_recipe(find_recipe(recipe), changes or ()))))
+
+
+def main() -> None:
+    """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
+    from decant.engine.fit import NonFiniteLossError
+
+    try:
+        app()
+    except (ValueError, OSError, NonFiniteLossError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("decant: interrupted; the same command goes on from here", style="red")
+        sys.exit(130)
+
+
+def console() -> Console:
+    """Standard output as it is now."""
+    return Console()
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _default_folder(path: Path) -> Path:
+    from decant.recipe import shipped_recipes
+
+    names = {file.resolve(): name for name, file in shipped_recipes().items()}
+    return Path("runs") / names.get(path.resolve(), path.stem)
+
+
+def _methods() -> Table:
+    import inspect
+
+    from decant.methods import METHODS
+
+    table = Table("method", "settings (defaults)", "what it is", title="Methods")
+    for name, settings in METHODS.items():
+        values = {field: value for field, value in vars(settings()).items() if field != "name"}
+        summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
+        table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
+    return table
+
+
+def _networks() -> Table:
+    from decant.models import TINY, ZOO
+
+    table = Table("network", "parameters", "made for", title="Networks")
+    for zoo, made_for, classes in ((ZOO, "32x32 images, 100 classes", 100), (TINY, "8x8 digits, 10 classes", 10)):
+        for name, build in zoo.items():
+            count = sum(parameter.numel() for parameter in build(num_classes=classes).parameters())
+            table.add_row(name, f"{count:,}", made_for)
+    return table
+
+
+def _data() -> Table:
+    from decant.data import DATASETS
+
+    table = Table("data", "classes", "training", "test", "what it is", title="Data sets")
+    for name, facts in DATASETS.items():
+        table.add_row(name, str(facts.classes), f"{facts.train:,}", f"{facts.test:,}", facts.description)
+    return table
+
+
+def _recipes() -> Table:
+    from decant.recipe import shipped_recipes
+
+    table = Table("recipe", "what it is", title="Recipes")
+    for name, path in shipped_recipes().items():
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        table.add_row(name, first.removeprefix("#").strip())
+    return table

@@ -1,0 +1,7 @@
+"""The engine: from a recipe to objects, training and results. The only layer that runs things."""
+
+from decant.engine.distiller import Distilled, Distiller
+from decant.engine.places import Places
+from decant.engine.run import find_teacher, load_data, train
+
+__all__ = ["Distilled", "Distiller", "Places", "find_teacher", "load_data", "train"]

@@ -1,0 +1,69 @@
+"""Writing files that are whole or absent, and the two that a run keeps: the student, and what resuming needs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+STUDENT_FILE = "student.safetensors"
+RESUME_FILE = "resume.pt"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place: a crash leaves the old file whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def save_network(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """The network's weights as safetensors, with ``metadata`` in the header."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, temporary, metadata=metadata))
+
+
+def save_resume_state(path: Path, state: dict[str, Any]) -> None:
+    """All that a run needs to go on as if it had not stopped."""
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_resume_state(path: Path) -> dict[str, Any]:
+    """The state of :func:`save_resume_state`; never runs code from the file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise ValueError(
+            f"{path}: the resume state cannot be read ({type(error).__name__}: {error}); "
+            "remove this file to start the run again from its first epoch"
+        ) from error
+
+
+def random_state() -> dict[str, Tensor | list[Tensor]]:
+    """The state of torch's generators, which dropout and the like draw from."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put torch's generators back."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

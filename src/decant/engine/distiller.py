@@ -1,0 +1,170 @@
+"""Student, teacher and method as one module: the step of the engine, and of anybody's own loop."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from decant.engine.shapes import dry_shapes, taps_of
+from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
+from decant.methods import METHODS, weighted_total
+from decant.models import Tapped
+
+
+class Distilled(NamedTuple):
+    """What one step gives: the loss to call ``backward`` on, the raw terms by name, and the student's logits (N, C)."""
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    logits: Tensor
+
+
+class Distiller(nn.Module):
+    """A student learning from a frozen teacher by a method; ``forward`` returns the loss and its terms.
+
+    Give ``distiller.parameters()`` to the optimiser: they are the student's and those of the method's own adapters. The
+    teacher moves with ``.to(device)`` but is kept apart: in eval mode, without gradients, and in no state dict.
+
+    Args:
+        student: any module from images to logits (N, C).
+        teacher: the trained network, logits (N, C) over the same classes; None for ``supervised``.
+        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, or a built method.
+        student_taps: tap name -> module path, for methods that need features; by default the network's own ``taps``.
+        teacher_taps: the same of the teacher.
+        example: a batch of images, for methods whose learnable parts must know shapes.
+        facts: facts about the training set, for methods that ask for them.
+
+    Raises:
+        ValueError: an unknown method, or a method that needs a teacher without one.
+
+    >>> student, teacher = nn.Linear(8, 4), nn.Linear(8, 4)
+    >>> distiller = Distiller(student, teacher, "dkd")
+    >>> loss, terms, logits = distiller(torch.randn(2, 8), torch.tensor([1, 3]))
+    >>> sorted(terms), logits.shape
+    (['hard', 'nckd', 'tckd'], torch.Size([2, 4]))
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        method: str | MethodSettings | Method,
+        *,
+        student_taps: Mapping[str, str] | None = None,
+        teacher_taps: Mapping[str, str] | None = None,
+        example: Tensor | None = None,
+        facts: DataFacts | None = None,
+    ) -> None:
+        super().__init__()
+        if teacher is not None:
+            if teacher is student:
+                raise ValueError("student and teacher are the same module; the teacher must be a network of its own")
+            teacher.eval().requires_grad_(False)
+        names = (
+            taps_of(student) if student_taps is None else student_taps,
+            taps_of(teacher) if teacher_taps is None else teacher_taps,
+        )
+        if not isinstance(method, Method):
+            context = BuildContext(
+                student=student,
+                teacher=teacher,
+                student_shapes=dry_shapes(student, example, names[0]) if example is not None else None,
+                teacher_shapes=dry_shapes(teacher, example, names[1])
+                if example is not None and teacher is not None
+                else None,
+                facts=facts,
+            )
+            method = _settings(method).build(context)
+        if method.needs_teacher and teacher is None:
+            raise ValueError(f"{type(method).__name__} learns from a teacher, but teacher is None")
+        self.method = method
+        self._student = Tapped(student, _chosen(method, names[0], "student"))
+        # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
+        self._teacher: tuple[Tapped, ...] = ()
+        if teacher is not None and method.needs_teacher:
+            self._teacher = (Tapped(teacher, _chosen(method, names[1], "teacher")),)
+
+    @property
+    def student(self) -> nn.Module:
+        """The network that is trained, as it was given."""
+        return self._student.network
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The frozen network, as it was given; None where the method needs none."""
+        return self._teacher[0].network if self._teacher else None
+
+    def deployed(self) -> nn.Module:
+        """The network to save and use after training."""
+        return self.method.deployed(self.student)
+
+    def copy(self) -> Self:
+        """A copy with weights of its own that shares the teacher."""
+        return copy.deepcopy(self, {id(self._teacher): self._teacher})
+
+    def forward(
+        self,
+        images: Tensor | tuple[Tensor, ...],
+        target: Tensor | None = None,
+        *,
+        index: Tensor | None = None,
+        epoch: float = 0.0,
+    ) -> Distilled:
+        """The loss of one batch.
+
+        Args:
+            images: (N, ...), or one such tensor per view where the method asks for several views.
+            target: class indices (N,), probabilities (N, C), or None where the method can do without.
+            index: position of each sample in the data set (N,), for methods with a memory.
+            epoch: epochs completed so far, fractional inside an epoch; drives warm-ups.
+
+        Raises:
+            ValueError: another number of views than the method wants.
+        """
+        views = images if isinstance(images, tuple) else (images,)
+        if len(views) != self.method.views:
+            raise ValueError(
+                f"{type(self.method).__name__} wants {self.method.views} views per sample, got {len(views)}"
+            )
+        if index is None:
+            index = torch.arange(len(views[0]), device=views[0].device)
+        student = _all_views(self._student, views)
+        teacher = None
+        if self._teacher:
+            with torch.no_grad():
+                teacher = _all_views(self._teacher[0], views)
+        terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
+        return Distilled(weighted_total(terms, self.method.weights(epoch)), terms, student.logits)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # `.to()`, `.cuda()`, `.double()` end here: the teacher follows although it is not a submodule.
+        apply: Callable[..., object] = super()._apply
+        for teacher in self._teacher:
+            teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        apply(fn, recurse)
+        return self
+
+
+def _settings(method: str | MethodSettings) -> MethodSettings:
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
+    return METHODS[method]()
+
+
+def _chosen(method: Method, taps: Mapping[str, str], role: str) -> dict[str, str]:
+    missing = [name for name in method.taps if name not in taps]
+    if missing:
+        raise ValueError(
+            f"{type(method).__name__} needs the {role}'s features {missing}, but the {role} names "
+            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}"
+        )
+    return {name: taps[name] for name in method.taps}
+
+
+def _all_views(network: nn.Module, views: tuple[Tensor, ...]) -> Outputs:
+    first, *more = [network(view) for view in views]
+    return Outputs(first.logits, first.taps, tuple(more)) if more else first

@@ -1,0 +1,114 @@
+"""The training loop. It takes a step and batches, and knows nothing of networks, methods or data sets."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from decant.engine.optim import learning_rate_factor
+from decant.engine.parallel import Parallel
+from decant.interfaces import Batch
+from decant.recipe import TrainSettings
+
+
+class Step(Protocol):
+    """One forward pass of training: the loss of a batch, and its raw terms."""
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss to call ``backward`` on, and the terms to log."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """Means over the batches of one epoch, weighted by their samples: the loss, and every raw term in its own unit."""
+
+    loss: float
+    terms: dict[str, float]
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss of an epoch was NaN or infinite."""
+
+
+def fit_epoch(
+    epoch: int,
+    *,
+    step: Step,
+    batches: Iterable[Batch],
+    steps: int,
+    module: nn.Module,
+    optimizer: Any,
+    settings: TrainSettings,
+    parallel: Parallel,
+    update_average: Callable[[], None] = lambda: None,
+    advance: Callable[[], None] = lambda: None,
+) -> EpochLog:
+    """Train ``module`` for one epoch.
+
+    Args:
+        epoch: epochs completed before this one.
+        step: the forward pass.
+        batches: exactly ``steps`` of them.
+        steps: batches of this epoch and process.
+        module: what ``step`` runs, as :meth:`Parallel.prepare` gave it.
+        optimizer: as :meth:`Parallel.prepare_optimizer` gave it.
+        settings: learning rate, schedule, accumulation.
+        parallel: device, precision and processes.
+        update_average: called after each optimiser step.
+        advance: called after each batch.
+
+    Raises:
+        NonFiniteLossError: a loss of this epoch was NaN or infinite; the message names the terms.
+    """
+    module.train()
+    meter = _Meter()
+    for position, batch in enumerate(batches):
+        first = position - position % settings.accumulate
+        group = min(settings.accumulate, steps - first)  # the epoch's tail may be a shorter group
+        last = position == first + group - 1
+        if position == first:
+            factor = learning_rate_factor(settings.schedule, epoch + position / steps, settings.epochs)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = settings.learning_rate * factor
+        with parallel.accumulate(module, last=last):
+            loss, terms = step(batch)
+            parallel.backward(loss / group if group > 1 else loss)
+        if last:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            update_average()
+        meter.add(loss, terms, len(batch.index))
+        advance()
+    return meter.result(epoch, parallel)
+
+
+class _Meter:
+    """Sums on the device, so that the loop never waits for it; read once at the end of an epoch."""
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+
+    def add(self, loss: Tensor, terms: Mapping[str, Tensor], samples: int) -> None:
+        values = torch.stack([loss.detach().double(), *(term.detach().double() for term in terms.values())])
+        row = torch.cat([values * samples, values.new_full((1,), float(samples))])
+        self._names = tuple(terms)
+        self._sums = row if self._sums is None else self._sums + row
+
+    def result(self, epoch: int, parallel: Parallel) -> EpochLog:
+        if self._sums is None:
+            raise ValueError(f"epoch {epoch + 1} had no batches")
+        *sums, samples = parallel.total(self._sums).tolist()
+        loss, *terms = (value / samples for value in sums)
+        log = EpochLog(loss, dict(zip(self._names, terms, strict=True)))
+        if not math.isfinite(log.loss):
+            raise NonFiniteLossError(
+                f"the loss became NaN or infinite in epoch {epoch + 1}; means over the epoch: loss {log.loss}, "
+                + ", ".join(f"{name} {value}" for name, value in log.terms.items())
+                + ". Lower train.learning_rate, give the method a warmup, or use fp32"
+            )
+        return log

@@ -1,0 +1,44 @@
+"""Evaluating what a run left behind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from decant.data import load
+from decant.engine.checkpoint import STUDENT_FILE
+from decant.engine.evaluate import Score, evaluate
+from decant.engine.parallel import Parallel
+from decant.engine.places import Places
+from decant.models import create, load_weights
+from decant.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A network, what it was judged on, and how well it did."""
+
+    recipe: Recipe
+    images: str
+    score: Score
+
+
+def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -> Judged:
+    """Evaluate the student of a run on the test images of its data set.
+
+    Args:
+        folder: a run folder.
+        places: data and device on this machine.
+        weights: other weights of the same network; by default those that the run left.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or no weights yet.
+    """
+    recipe_file, weights = folder / "recipe.json", weights or folder / STUDENT_FILE
+    for path, hint in ((recipe_file, "give the folder of a run"), (weights, "the run is not finished, or has none")):
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no {path}: {hint}")
+    recipe = load_recipe(recipe_file)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    images = load(recipe.data, root=places.data, device=parallel.device, download=places.download).test
+    network = create(recipe.student.name, num_classes=len(images.classes), in_channels=images.shape[1])
+    load_weights(network, weights)
+    return Judged(recipe, images.name, evaluate(network.to(parallel.device), images, parallel))

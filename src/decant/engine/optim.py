@@ -1,0 +1,80 @@
+"""Optimiser, learning rate and moving average of a run."""
+
+import math
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import nn
+
+from decant.recipe import Cosine, MultiStep, Schedule, TrainSettings
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """SGD over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
+    return torch.optim.SGD(
+        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
+    """What the learning rate is multiplied by after ``epoch`` of ``epochs``; without state, so that resuming is exact.
+
+    >>> learning_rate_factor(MultiStep(milestones=(150, 180, 210), factor=0.1), 150.0, 240)
+    0.1
+    >>> learning_rate_factor(Cosine(), 50.0, 100)
+    0.5
+    """
+    if isinstance(schedule, MultiStep):
+        # The small step keeps an epoch that floating point puts just below the milestone on the right side of it.
+        return float(schedule.factor ** sum(epoch + 1e-9 >= milestone for milestone in schedule.milestones))
+    if isinstance(schedule, Cosine):
+        if epoch < schedule.warmup:
+            return epoch / schedule.warmup
+        progress = (epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9)
+        return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    progress = min(epoch / epochs, 1.0)
+    if progress < schedule.rise:
+        return schedule.start + (1 - schedule.start) * progress / schedule.rise
+    return (1 - progress) / (1 - schedule.rise)
+
+
+class MovingAverage(Generic[AnyModule]):
+    """Exponential moving average of a module: its parameters averaged, its buffers those of the last step.
+
+    average <- decay * average + (1 - decay) * parameter, with the decay rising as (1 + n) / (10 + n) over the first
+    steps n, so that the start does not linger.
+
+    Args:
+        average: a copy of the module, which becomes the average.
+        decay: per optimiser step.
+    """
+
+    def __init__(self, average: AnyModule, decay: float) -> None:
+        average.requires_grad_(False)
+        self.module = average
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, module: AnyModule) -> None:
+        """Take in the module after an optimiser step."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.steps += 1
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
+        for average, value in zip(self.module.buffers(), module.buffers(), strict=True):
+            average.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"steps": self.steps, "module": self.module.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where ``state_dict`` left off."""
+        self.steps = state["steps"]
+        self.module.load_state_dict(state["module"])

@@ -1,0 +1,97 @@
+"""The only place that knows of devices, precision and processes: one Accelerator, every setting passed explicitly."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+class Parallel:
+    """Device, precision and process group of a run.
+
+    Args:
+        device: "auto" (CUDA where there is one, else the CPU), "cpu" or "cuda".
+        precision: "fp32", "bf16" or "fp16" (with loss scaling; CUDA only).
+
+    Raises:
+        ValueError: an unknown device, CUDA where there is none, or fp16 on the CPU.
+    """
+
+    def __init__(self, *, device: str = "auto", precision: str = "fp32") -> None:
+        if device not in {"auto", "cpu", "cuda"}:
+            raise ValueError(f"device is 'auto', 'cpu' or 'cuda', got {device!r}")
+        cuda = torch.cuda.is_available()
+        if device == "cuda" and not cuda:
+            raise ValueError("device 'cuda' was asked for, but torch finds no CUDA device; use 'cpu' or 'auto'")
+        on_cpu = device == "cpu" or not cuda
+        if precision == "fp16" and on_cpu:
+            raise ValueError("precision 'fp16' needs a CUDA device; use 'fp32' or 'bf16' on the CPU")
+        # Accelerate keeps its state per process and refuses a second precision; runs here are independent.
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+        self._accelerator = Accelerator(
+            cpu=on_cpu,
+            mixed_precision=_PRECISION[precision],
+            gradient_accumulation_steps=1,
+            dynamo_backend="no",
+            log_with=None,
+            device_placement=True,
+        )
+        self.precision = precision
+
+    @property
+    def device(self) -> torch.device:
+        """This process's device."""
+        return cast(torch.device, self._accelerator.device)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0 to world - 1."""
+        return int(self._accelerator.process_index)
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        return int(self._accelerator.num_processes)
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """The module on this device, wrapped for several processes where there are several."""
+        return cast(nn.Module, self._accelerator.prepare_model(module))
+
+    def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> Any:
+        """The optimiser with loss scaling where the precision needs it."""
+        return self._accelerator.prepare_optimizer(optimizer)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The run's precision for what is computed inside."""
+        return nullcontext() if self.precision == "fp32" else cast(Any, self._accelerator.autocast())
+
+    def accumulate(self, module: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
+        """Put off the exchange of gradients between processes until the ``last`` batch of an optimiser step."""
+        return nullcontext() if last else cast(Any, self._accelerator.no_sync(module))
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the loss, scaled where the precision needs it."""
+        self._accelerator.backward(loss)
+
+    @property
+    def scaler(self) -> Any:
+        """The gradient scaler of fp16, else None."""
+        return self._accelerator.scaler
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over processes."""
+        return cast(Tensor, self._accelerator.reduce(values, reduction="sum"))
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        self._accelerator.wait_for_everyone()

@@ -1,0 +1,147 @@
+"""The run folder: all that is needed to repeat a run and to believe it.
+
+recipe.json, environment.json, metrics.jsonl (a line per evaluated epoch), student.safetensors, resume.pt while it runs,
+summary.json when it is done.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from decant.engine.checkpoint import RESUME_FILE, STUDENT_FILE, save_network, save_resume_state, write_text
+from decant.engine.environment import describe_environment
+from decant.engine.parallel import Parallel
+from decant.recipe import Recipe, RecipeError, recipe_from_dict, recipe_to_dict
+
+SUMMARY_FILE = "summary.json"
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What a finished run came to."""
+    values: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    return values
+
+
+def finished(folder: Path) -> bool:
+    """Whether the folder holds a run that was trained to its end."""
+    return (folder / SUMMARY_FILE).exists()
+
+
+class RunFolder:
+    """One run's folder; only the main process writes.
+
+    Args:
+        path: the folder; made if it is not there.
+        recipe: what runs in it.
+        parallel: says which process writes, and on what it runs.
+
+    Raises:
+        FileExistsError: the folder holds another recipe's run, or files that are not a run's.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, parallel: Parallel) -> None:
+        self.path = path
+        self.main = parallel.main
+        self.student_file = path / STUDENT_FILE
+        self.resume_file = path / RESUME_FILE
+        self._metrics = path / "metrics.jsonl"
+        self._refuse_another(recipe)
+        self.moved: tuple[str, ...] = ()
+        """What differs from the environment in which this run was started."""
+        if self.main:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "recipe.json").exists():
+                write_text(path / "recipe.json", json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
+            self.moved = self._write_environment(describe_environment(parallel))
+        parallel.wait()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was trained to its end."""
+        return finished(self.path)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        if self.main:
+            with self._metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def rewind(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Make metrics.jsonl hold exactly these rows: lines after the resume point are of epochs that run again."""
+        if self.main:
+            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def save_resume_state(self, state: dict[str, Any]) -> None:
+        """Keep what resuming needs."""
+        if self.main:
+            save_resume_state(self.resume_file, state)
+
+    def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str]) -> None:
+        """Write the student and then the summary; the resume state is of no use any more."""
+        if self.main:
+            header = {
+                "network": summary["network"],
+                "classes": json.dumps(list(classes)),
+                "weights": summary["evaluated"],
+            }
+            save_network(self.student_file, network, header)
+            write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+            self.resume_file.unlink(missing_ok=True)
+
+    def _write_environment(self, now: dict[str, Any]) -> tuple[str, ...]:
+        """Keep the environment of the start; note under "resumed" where a later one differs."""
+        path = self.path / "environment.json"
+        if not path.exists() or not self.resume_file.exists():
+            if not self.finished:
+                write_text(path, json.dumps(now, indent=2) + "\n")
+            return ()
+        start = json.loads(path.read_text(encoding="utf-8"))
+        resumed = start.pop("resumed", [])
+        moved = differences(start, now)
+        if moved:
+            write_text(path, json.dumps({**start, "resumed": [*resumed, moved]}, indent=2) + "\n")
+        return tuple(moved)
+
+    def _refuse_another(self, recipe: Recipe) -> None:
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file; give another folder for the run")
+        present = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(".tmp")}
+        if "recipe.json" not in present:
+            if present:
+                raise FileExistsError(
+                    f"{self.path} holds files but no run ({', '.join(sorted(present)[:3])}); give an empty folder"
+                )
+            return
+        try:
+            there = recipe_from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
+        except (RecipeError, json.JSONDecodeError) as error:
+            raise FileExistsError(f"{self.path} holds a run whose recipe.json cannot be read: {error}") from None
+        if there != recipe:
+            differing = differences(recipe_to_dict(there), recipe_to_dict(recipe))
+            more = f"; and {len(differing) - 4} more" if len(differing) > 4 else ""
+            raise FileExistsError(
+                f"{self.path} holds the run of another recipe ({'; '.join(differing[:4])}{more}); "
+                "give another folder with --out, or remove this one"
+            )
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """The dotted keys in which two nested tables differ, with both values."""
+    old, new = _flat(there), _flat(here)
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return [f"{key}: there {old.get(key)!r}, here {new.get(key)!r}" for key in keys]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

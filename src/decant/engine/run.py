@@ -1,0 +1,203 @@
+"""A recipe from start to end: data, teacher, training, and a run folder that can be resumed, repeated and believed."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from decant.data import Splits, load
+from decant.engine.checkpoint import load_resume_state
+from decant.engine.estimate import size
+from decant.engine.fit import EpochLog
+from decant.engine.parallel import Parallel
+from decant.engine.places import Places
+from decant.engine.progress import Reporter
+from decant.engine.record import RunFolder, finished, read_summary
+from decant.engine.teacher import Teacher, load_teacher, student_file, teacher_folder
+from decant.engine.training import Training
+from decant.recipe import Recipe
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    places: Places,
+    *,
+    reporter: Reporter | None = None,
+    splits: Splits | None = None,
+    teacher: Teacher | None = None,
+    announce: bool = True,
+) -> dict[str, Any]:
+    """Train the student of a recipe; its teacher first, where that is not done yet.
+
+    A folder that holds a part of this very run is taken up where it stopped; one that holds all of it is left alone.
+
+    Args:
+        recipe: what to train.
+        out: the run folder.
+        places: teachers, data and device on this machine.
+        reporter: where to say what is going on.
+        splits: the recipe's data, where the caller has loaded it already.
+        teacher: the recipe's teacher, likewise.
+        announce: say beforehand what will be done and how long it will take.
+
+    Returns:
+        The run's summary, as in its summary.json.
+
+    Raises:
+        FileExistsError: ``out`` holds something else.
+        FileNotFoundError: data or weights that are not there.
+        OSError: less free disk than the run needs.
+        NonFiniteLossError: the training diverged.
+    """
+    reporter = reporter or Reporter()
+    folder = RunFolder(out, recipe, Parallel(device=places.device, precision=recipe.train.precision))
+    if folder.finished:
+        if announce:
+            reporter.say(f"{out}: finished before, nothing to do")
+        return read_summary(out)
+    if splits is None:
+        splits = load_data(recipe, places)
+    if teacher is None and recipe.teacher is not None:
+        teacher = find_teacher(recipe, splits, places, reporter=reporter)
+    # A new one: the teacher may have been trained in another precision meanwhile.
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    with _own_random_state(parallel.device):
+        training = Training(recipe, splits, teacher, parallel)
+        return _train_to_the_end(training, folder, teacher, reporter, announce)
+
+
+def load_data(recipe: Recipe, places: Places) -> Splits:
+    """The recipe's data on the device."""
+    device = Parallel(device=places.device).device
+    return load(recipe.data, root=places.data, device=device, download=places.download)
+
+
+def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Reporter | None = None) -> Teacher | None:
+    """The recipe's teacher: loaded, or found where it was kept, or trained now; None where the recipe has none."""
+    settings = recipe.teacher
+    if settings is None:
+        return None
+    reporter = reporter or Reporter()
+    path, top1 = Path(str(settings.weights)), None
+    if settings.recipe is not None:
+        folder = teacher_folder(places.teachers, settings.recipe)
+        if finished(folder):
+            reporter.say(f"teacher {settings.network}: found in {folder}")
+        else:
+            reporter.say(f"teacher {settings.network}: trained first, kept in {folder}")
+            train(settings.recipe, folder, places, reporter=reporter)
+        path, top1 = student_file(folder), read_summary(folder)["last"]["top1"]
+    images = splits.train
+    return load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
+
+
+def _train_to_the_end(
+    training: Training, folder: RunFolder, teacher: Teacher | None, reporter: Reporter, announce: bool
+) -> dict[str, Any]:
+    recipe, settings = training.recipe, training.recipe.train
+    progress = _take_up(training, folder, reporter)
+    if announce:
+        _announce(training, folder, progress.epoch, reporter)
+    title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
+    reporter.start(title, settings.epochs * training.steps, progress.epoch * training.steps)
+    try:
+        for epoch in range(progress.epoch, settings.epochs):
+            started = time.perf_counter()
+            log = training.fit_epoch(epoch, reporter)
+            seconds = time.perf_counter() - started
+            progress.seconds += seconds
+            progress.epoch = epoch + 1
+            last = progress.epoch == settings.epochs
+            if last or progress.epoch % settings.evaluate_every == 0:
+                row = _row(training, log, progress, seconds)
+                progress.rows.append(row)
+                folder.add(row)
+                reporter.status(_status(title, row, settings.epochs))
+            if not last and progress.epoch % settings.checkpoint_every == 0:
+                folder.save_resume_state({**vars(progress), "training": training.state_dict()})
+    finally:
+        reporter.stop()
+    summary = _summary(training, teacher, progress)
+    folder.finish(training.deployed, summary, training.train_set.classes)
+    return summary
+
+
+@dataclass
+class _Progress:
+    """How far a run has come: completed epochs, seconds of training, and the rows of its log."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _take_up(training: Training, folder: RunFolder, reporter: Reporter) -> _Progress:
+    """The progress that the folder holds, put into ``training``; none for a new run."""
+    progress = _Progress()
+    if folder.resume_file.exists():
+        state = load_resume_state(folder.resume_file)
+        training.load_state_dict(state.pop("training"))
+        progress = _Progress(**state)
+        reporter.say(f"{folder.path}: goes on after epoch {progress.epoch} of {training.recipe.train.epochs}")
+        if folder.moved:
+            reporter.say("  not bit-equal to an undisturbed run, since it began elsewhere: " + "; ".join(folder.moved))
+    folder.rewind(progress.rows)
+    return progress
+
+
+def _announce(training: Training, folder: RunFolder, done: int, reporter: Reporter) -> None:
+    settings = training.recipe.train
+    cost = training.estimate(folder.path, done)
+    reporter.say(
+        f"{folder.path}: {training.recipe.student.name} by {training.recipe.method.name} on "
+        f"{training.recipe.data.name}, {settings.epochs - done} epochs of {training.steps} steps: {cost.sentence()}"
+    )
+    if cost.free < cost.bytes:
+        raise OSError(f"{folder.path} needs {size(cost.bytes)} of disk, but {size(cost.free)} are free; make room")
+
+
+def _row(training: Training, log: EpochLog, progress: _Progress, seconds: float) -> dict[str, Any]:
+    """A line of metrics.jsonl: what was measured after an epoch, and what the epoch was trained with."""
+    return {
+        "epoch": progress.epoch,
+        "split": training.recipe.judged_on,
+        **training.evaluate().to_dict(),
+        "train_loss": log.loss,
+        "terms": log.terms,
+        "weights": training.distiller.method.weights(progress.epoch - 1),
+        "learning_rate": training.learning_rate,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _status(title: str, row: dict[str, Any], epochs: int) -> str:
+    return f"{title}: epoch {row['epoch']}/{epochs}, top-1 {row['top1']:.2f} on {row['split']}"
+
+
+def _summary(training: Training, teacher: Teacher | None, progress: _Progress) -> dict[str, Any]:
+    best = max(progress.rows, key=lambda row: float(row["top1"]))
+    return {
+        "finished": True,
+        "network": training.recipe.student.name,
+        "epochs": progress.epoch,
+        "last": progress.rows[-1],
+        "best": best,
+        "seconds": round(progress.seconds, 3),
+        "parameters": sum(parameter.numel() for parameter in training.deployed.parameters()),
+        "teacher": teacher.to_dict() if teacher is not None and training.distiller.teacher is not None else None,
+        "evaluated": "moving average" if training.average is not None else "student",
+        "data": training.train_set.fingerprint(),
+    }
+
+
+@contextmanager
+def _own_random_state(device: torch.device) -> Iterator[None]:
+    """A random state of the run's own, so that neither it nor the caller's disturbs the other."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,29 @@
+"""What a network's outputs look like, from one dry forward pass."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from decant.interfaces import Shapes
+from decant.models import Tapped
+
+
+def taps_of(network: nn.Module | None) -> Mapping[str, str]:
+    """The tap names that a network brings along; none for a network that brings none."""
+    taps = getattr(network, "taps", None)
+    return taps if isinstance(taps, Mapping) else {}
+
+
+def dry_shapes(network: nn.Module, example: Tensor, taps: Mapping[str, str]) -> Shapes:
+    """Shapes of logits and taps for this batch, leaving the network as it was (BatchNorm statistics included)."""
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            outputs = Tapped(network, taps)(example)
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+    features = {name: tuple(feature.shape[1:]) for name, feature in outputs.taps.items()}
+    return Shapes(tuple(outputs.logits.shape[1:]), features)

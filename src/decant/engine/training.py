@@ -1,0 +1,198 @@
+"""From a recipe to the objects that train, and their common state."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from decant.data import ImageSet, Splits, Views, epoch_batches, plain_batches, steps_per_epoch
+from decant.engine.checkpoint import random_state, restore_random_state
+from decant.engine.distiller import Distiller
+from decant.engine.estimate import Estimate, estimate
+from decant.engine.evaluate import Score, choices, evaluate
+from decant.engine.fit import EpochLog, fit_epoch
+from decant.engine.optim import MovingAverage, make_optimizer
+from decant.engine.parallel import Parallel
+from decant.engine.progress import Reporter
+from decant.engine.shapes import dry_shapes, taps_of
+from decant.engine.teacher import Teacher
+from decant.interfaces import Batch, BuildContext, Outputs
+from decant.models import Tapped, create
+from decant.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class DistillStep:
+    """The step that distils: a batch through the wrapped :class:`Distiller`."""
+
+    module: nn.Module
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss and the raw terms."""
+        loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
+        return loss, terms
+
+
+class Training:
+    """A run's networks, optimiser and data, made from its recipe; call under a random state of the run's own.
+
+    Order matters: the student is initialised first, so that runs of one seed start from one student whatever their
+    method; the method is built before anything is moved or wrapped.
+
+    Args:
+        recipe: what is trained.
+        splits: its data, on the device.
+        teacher: its teacher; None where the method needs none.
+        parallel: device, precision and processes.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share, a method without its teacher.
+    """
+
+    def __init__(self, recipe: Recipe, splits: Splits, teacher: Teacher | None, parallel: Parallel) -> None:
+        settings = recipe.train
+        if settings.batch_size % parallel.world:
+            raise ValueError(
+                f"train.batch_size is over all processes and must divide by their number: "
+                f"{settings.batch_size} over {parallel.world}"
+            )
+        self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
+        self.judged = _judged(recipe, splits)
+        self.batch_size = settings.batch_size // parallel.world
+        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+        channels, classes = splits.train.shape[1], len(splits.train.classes)
+        torch.manual_seed(recipe.seed)
+        student = create(recipe.student.name, num_classes=classes, in_channels=channels)
+        network = teacher.network if teacher is not None else None
+        method = recipe.method.build(self._context(student, network))
+        self.distiller = Distiller(student, network, method)
+        self.distiller.to(parallel.device).to(memory_format=self.layout)
+        self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
+        self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
+        self._module = parallel.prepare(self.distiller)
+        self._teacher = teacher
+        if network is not None:  # also where the method needs none: its agreement with the student is measured
+            network.to(parallel.device).to(memory_format=self.layout)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch on this process."""
+        return steps_per_epoch(self.train_set.size, self.batch_size, self.parallel.world)
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The network that is evaluated and saved: the moving average where there is one."""
+        return self.distiller.deployed() if self.average is None else self.average.module.deployed()
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch on this process."""
+        return epoch_batches(
+            self.train_set,
+            self.views,
+            epoch=epoch,
+            seed=self.recipe.seed,
+            batch_size=self.batch_size,
+            rank=self.parallel.rank,
+            world=self.parallel.world,
+            views_per_sample=self.distiller.method.views,
+        )
+
+    def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
+        """Train for one epoch."""
+        return fit_epoch(
+            epoch,
+            step=DistillStep(self._module),
+            batches=self.batches(epoch),
+            steps=self.steps,
+            module=self._module,
+            optimizer=self._optimizer,
+            settings=self.recipe.train,
+            parallel=self.parallel,
+            update_average=self._update_average,
+            advance=reporter.advance,
+        )
+
+    def evaluate(self) -> Score:
+        """The deployed network on the images it is judged on."""
+        channels_last, choice = self.recipe.train.channels_last, None
+        if (teacher := self._teacher) is not None:
+            if self.judged.name not in teacher.choices:  # one pass serves all runs that share the teacher
+                made = choices(teacher.network, self.judged, self.parallel, channels_last=channels_last)
+                teacher.choices[self.judged.name] = made
+            choice = teacher.choices[self.judged.name]
+        return evaluate(self.deployed, self.judged, self.parallel, teacher_choice=choice, channels_last=channels_last)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last optimiser step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def estimate(self, folder: Path, done: int = 0) -> Estimate:
+        """What the run will cost after ``done`` epochs; leaves no trace in what is trained."""
+        settings = self.recipe.train
+        return estimate(
+            self.distiller,
+            next(self.batches(done)),
+            self.judged,
+            self.parallel,
+            folder=folder,
+            steps=(settings.epochs - done) * self.steps,
+            evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training changes."""
+        scaler = self.parallel.scaler
+        return {
+            "distiller": self.distiller.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "average": self.average.state_dict() if self.average is not None else None,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where ``state_dict`` left off."""
+        self.distiller.load_state_dict(state["distiller"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self.parallel.scaler is not None:
+            self.parallel.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        restore_random_state(state["random"])
+
+    def _update_average(self) -> None:
+        if self.average is not None:
+            self.average.update(self.distiller)
+
+    def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
+        example = next(plain_batches(self.train_set, 2)).images[0].cpu()
+
+        def teacher_outputs() -> Iterator[tuple[Outputs, Batch]]:
+            if teacher is None:
+                raise ValueError("a method asked for the teacher's outputs, but the recipe has no teacher")
+            tapped = Tapped(teacher.to(self.parallel.device), taps_of(teacher))
+            with torch.no_grad():
+                for batch in plain_batches(self.train_set, 500):
+                    yield tapped(batch.images[0]), batch
+
+        return BuildContext(
+            student=student,
+            teacher=teacher,
+            student_shapes=dry_shapes(student, example, taps_of(student)),
+            teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
+            facts=self.train_set.facts(),
+            teacher_outputs=teacher_outputs,
+        )
+
+
+def _judged(recipe: Recipe, splits: Splits) -> ImageSet:
+    if recipe.judged_on == "test":
+        return splits.test
+    if splits.validation is None:
+        raise ValueError('judged_on = "validation" needs data.validation above 0')
+    return splits.validation

@@ -1,0 +1,33 @@
+"""Evidence: what runs show, and what they do not. Reads run folders; trains, prints and draws nothing."""
+
+from decant.evidence.comparability import compare_runs
+from decant.evidence.comparison import Comparison, MethodResult, Tuning
+from decant.evidence.runs import Run, read_run
+from decant.evidence.statistics import (
+    Interval,
+    MeanStd,
+    mean_interval,
+    mean_std,
+    paired_differences,
+    paired_interval,
+)
+from decant.evidence.verdicts import Claim, Verdict, describe_difference, verdict
+
+__all__ = [
+    "Claim",
+    "Comparison",
+    "Interval",
+    "MeanStd",
+    "MethodResult",
+    "Run",
+    "Tuning",
+    "Verdict",
+    "compare_runs",
+    "describe_difference",
+    "mean_interval",
+    "mean_std",
+    "paired_differences",
+    "paired_interval",
+    "read_run",
+    "verdict",
+]

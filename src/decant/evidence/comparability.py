@@ -1,0 +1,168 @@
+"""From run folders to a comparison, after making sure that nothing but the method differs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from decant.evidence.comparison import Comparison, MethodResult, Tuning
+from decant.evidence.runs import Run
+
+_SHARED = ("data", "student", "train")
+"""Parts of the recipe that must be the same in all runs."""
+
+_SHOWN = 8
+"""Differences that an error lists before it only counts them."""
+
+
+def compare_runs(
+    groups: Mapping[str, Sequence[Run]],
+    *,
+    control: str | None = "kd-matched",
+    baseline: str | None = "supervised",
+    notes: Sequence[str] = (),
+    tuning: Mapping[str, Tuning] | None = None,
+) -> Comparison:
+    """Put methods side by side, one group of runs per method, paired by seed.
+
+    Args:
+        groups: name -> the runs of that method, one per seed.
+        control: group of the weight-matched control, CE + w KL; None in the result where there is no such group.
+        baseline: group of the student trained without a teacher; the same.
+        notes: sentences that belong beside the numbers, such as how the task was chosen.
+        tuning: name -> how a setting of that method was chosen; nothing for a method whose settings were given.
+
+    Raises:
+        ValueError: a run is unfinished; a seed is missing or there twice; or the runs differ in more than their method
+            and seed: in epochs, split, data, student, training (tuned settings may differ) or the teacher of a seed.
+
+    See Also:
+        decant.evidence.verdict: what may be said about the result.
+    """
+    tuning = tuning or {}
+    _check_names(groups, tuning)
+    for name, runs in groups.items():
+        _check_group(name, runs)
+    _check_same(groups, tuning)
+    _check_teachers(groups)
+    first = next(iter(groups.values()))[0]
+    control = control if control in groups else None
+    baseline = baseline if baseline in groups else None
+    _check_role(groups, baseline, "supervised", "baseline: a student trained without a teacher")
+    _check_role(groups, control, "kd", "control: the task's loss and a weighted KL")
+    summaries = [run.summary for runs in groups.values() for run in runs if run.summary is not None]
+    teachers = {teacher["sha256"]: teacher for summary in summaries if (teacher := summary.get("teacher"))}
+    return Comparison(
+        results=tuple(_result(name, runs, tuning.get(name)) for name, runs in groups.items()),
+        baseline=baseline,
+        control=control,
+        split=first.split,
+        epochs=first.epochs,
+        data=first.recipe.get("data", {}),
+        student=first.recipe.get("student", {}),
+        parameters=summaries[0].get("parameters"),
+        teachers=tuple(teachers.values()),
+        notes=tuple(notes),
+    )
+
+
+def _result(name: str, runs: Sequence[Run], tuning: Tuning | None) -> MethodResult:
+    ordered = sorted(runs, key=lambda run: run.seed)
+    settings = dict(ordered[0].recipe["method"])
+    return MethodResult(
+        name=name,
+        method=settings.pop("name"),
+        settings=settings,
+        last={run.seed: run.last_top1 for run in ordered},
+        best={run.seed: run.best_top1 for run in ordered},
+        seconds={run.seed: float((run.summary or {})["seconds"]) for run in ordered},
+        teachers={run.seed: _teacher(run) for run in ordered},
+        tuning=tuning,
+    )
+
+
+def _teacher(run: Run) -> str | None:
+    """SHA-256 of the weights that taught this run."""
+    teacher = (run.summary or {}).get("teacher")
+    return str(teacher["sha256"]) if teacher else None
+
+
+def _check_names(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning]) -> None:
+    if not groups:
+        raise ValueError("expected at least one method with its runs, got none")
+    if unknown := sorted(tuning.keys() - groups.keys()):
+        raise ValueError(f"expected tuning for methods among {list(groups)}, got {unknown}")
+
+
+def _check_group(name: str, runs: Sequence[Run]) -> None:
+    if not runs:
+        raise ValueError(f"expected at least one run of {name}, got none")
+    if unfinished := [str(run.path) for run in runs if not run.finished]:
+        raise ValueError(
+            f"expected finished runs of {name}, these are not: {', '.join(unfinished)}; let them finish first"
+        )
+    by_seed: dict[int, Run] = {}
+    for run in runs:
+        if run.seed in by_seed:
+            raise ValueError(
+                f"expected one run per seed of {name}, got seed {run.seed} in {by_seed[run.seed].path} and {run.path}"
+            )
+        by_seed[run.seed] = run
+    for run in runs[1:]:
+        if found := list(_differences(runs[0].recipe["method"], run.recipe["method"], "method")):
+            raise ValueError(
+                f"expected one setting for all runs of {name}, {runs[0].path} and {run.path} differ: {found[0]}"
+            )
+
+
+def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning]) -> None:
+    """Refuse whatever differs between the runs besides the method, the seed and what was tuned."""
+    first_name, first_runs = next(iter(groups.items()))
+    first, seeds = first_runs[0], {run.seed for run in first_runs}
+    tuned = {item.parameter for item in tuning.values()}
+    found: list[str] = []
+    for name, runs in groups.items():
+        if (these := {run.seed for run in runs}) != seeds:
+            found.append(f"seeds: {sorted(seeds)} in {first_name}, {sorted(these)} in {name}")
+        for run in runs:
+            pairs = [("epochs", first.epochs, run.epochs), ("split", first.split, run.split)]
+            pairs += [(part, first.recipe.get(part), run.recipe.get(part)) for part in _SHARED]
+            found += [
+                f"{difference} (the first in {first.path}, the second in {run.path})"
+                for part, expected, got in pairs
+                for difference in _differences(expected, got, part, tuned)
+            ]
+    if found:
+        more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        lines = "\n  ".join(found[:_SHOWN] + more)
+        raise ValueError(f"expected runs that differ in method and seed alone, these differ in\n  {lines}")
+
+
+def _check_teachers(groups: Mapping[str, Sequence[Run]]) -> None:
+    """Refuse two methods that learned from different teachers under the same seed: the pair would compare teachers."""
+    taught: dict[int, Run] = {}
+    for run in (run for runs in groups.values() for run in runs if _teacher(run) is not None):
+        other = taught.setdefault(run.seed, run)
+        if _teacher(other) != _teacher(run):
+            raise ValueError(
+                f"expected one teacher for all runs of seed {run.seed}, "
+                f"got {_teacher(other)} in {other.path} and {_teacher(run)} in {run.path}"
+            )
+
+
+def _check_role(groups: Mapping[str, Sequence[Run]], name: str | None, method: str, role: str) -> None:
+    if name is not None and (got := groups[name][0].recipe["method"]["name"]) != method:
+        raise ValueError(
+            f"expected {name} to be the {role} (method {method}), got method {got}; name another group or None"
+        )
+
+
+def _differences(
+    expected: Any, got: Any, where: str, allowed: frozenset[str] | set[str] = frozenset()
+) -> Iterator[str]:
+    """Every leaf in which two recipe values differ, by its dotted name, but for the allowed ones."""
+    if where in allowed:
+        return
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        for key in sorted(expected.keys() | got.keys()):
+            yield from _differences(expected.get(key), got.get(key), f"{where}.{key}", allowed)
+    elif expected != got:
+        yield f"{where}: {expected!r} and {got!r}"

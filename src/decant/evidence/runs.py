@@ -1,0 +1,204 @@
+"""Reading the folder that a training run leaves behind. Nothing here writes."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, as its folder tells it; made by ``read_run``.
+
+    Attributes:
+        path: the run folder.
+        recipe: the resolved recipe (``recipe.json``).
+        environment: versions, device and threads (``environment.json``); empty if an unfinished run has none yet.
+        metrics: one row per epoch in order; ``top1`` in percent, None after an epoch that was not judged.
+        summary: what a finished run says at its end (``summary.json``); None while it is unfinished.
+
+    >>> rows = tuple({"epoch": i + 1, "split": "test", "top1": top1} for i, top1 in enumerate((91.0, 93.5, 93.0)))
+    >>> run = Run(Path("runs/dkd"), {"seed": 7, "method": {"name": "dkd"}}, {}, rows, None)
+    >>> run.seed, run.epochs, run.last_top1, run.best_top1, run.finished
+    (7, 3, 93.0, 93.5, False)
+    """
+
+    path: Path
+    recipe: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    metrics: tuple[Mapping[str, Any], ...]
+    summary: Mapping[str, Any] | None
+
+    @property
+    def seed(self) -> int:
+        """Seed of initialisation and order."""
+        return int(self.recipe["seed"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.summary is not None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs completed so far."""
+        return int(self.metrics[-1]["epoch"]) if self.metrics else 0
+
+    @property
+    def split(self) -> str:
+        """The data that the rows were measured on: ``test`` or ``validation``."""
+        return str(self._judged()[-1]["split"])
+
+    @property
+    def last_top1(self) -> float:
+        """Top-1 accuracy after the last epoch that was judged, in percent; every finished run was judged at its end."""
+        return float(self._judged()[-1]["top1"])
+
+    @property
+    def best_top1(self) -> float:
+        """Highest top-1 accuracy of any epoch, in percent: chosen on the data it is measured on, so no evidence."""
+        return max(float(row["top1"]) for row in self._judged())
+
+    def _judged(self) -> list[Mapping[str, Any]]:
+        if rows := [row for row in self.metrics if row.get("top1") is not None]:
+            return rows
+        raise ValueError(f"expected at least one judged epoch in {self.path / 'metrics.jsonl'}, found none yet")
+
+
+def read_run(path: Path | str) -> Run:
+    """The run in a folder, read as it stands and never changed.
+
+    A run without ``summary.json`` is unfinished. It may lack everything but ``recipe.json``, and the last line of its
+    ``metrics.jsonl`` may be cut short, because that line is being written or its writer was killed: the line is then
+    left out. A run with ``summary.json`` must be complete and agree with itself.
+
+    Args:
+        path: folder that holds ``recipe.json``, ``environment.json``, ``metrics.jsonl`` and ``summary.json``.
+
+    Raises:
+        ValueError: the folder holds no recipe, a file is not what it should be (the message names file and line), or a
+            finished run lacks a file or contradicts its summary.
+
+    >>> import json, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "recipe.json").write_text(json.dumps({"seed": 3, "method": {"name": "kd"}}))
+    ...     _ = (Path(folder) / "metrics.jsonl").write_text('{"epoch": 1, "split": "test", "top1": 62.5}\\n{"epo')
+    ...     run = read_run(folder)
+    >>> run.finished, run.epochs, run.last_top1
+    (False, 1, 62.5)
+    """
+    path = Path(path)
+    recipe = _read_object(path / "recipe.json")
+    if recipe is None:
+        raise ValueError(f"expected a run folder with recipe.json at {path}, found none; name the folder of one run")
+    seed, method = recipe.get("seed"), recipe.get("method")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ValueError(f"expected an integer seed in {path / 'recipe.json'}, got {seed!r}")
+    if not isinstance(method, dict) or not isinstance(method.get("name"), str):
+        raise ValueError(f"expected a method with a name in {path / 'recipe.json'}, got {method!r}")
+    # The summary is read first: an ending run writes it last, so whatever it vouches for is already there.
+    summary = _read_object(path / "summary.json")
+    environment = _read_object(path / "environment.json")
+    metrics = _read_rows(path / "metrics.jsonl", finished=summary is not None)
+    if summary is not None:
+        _check_summary(path, summary, environment, metrics)
+    return Run(path, recipe, environment or {}, metrics, summary)
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None where there is no such file."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"expected JSON in {path}, but it cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object in {path}, got {type(value).__name__}")
+    return value
+
+
+def _read_rows(path: Path, *, finished: bool) -> tuple[dict[str, Any], ...]:
+    try:
+        # Bytes: a line cut short may end inside a character.
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        cut_short_allowed = number == len(lines) and not finished
+        if number == len(lines) and not line:
+            break  # the file ends with a newline
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if cut_short_allowed:
+                break
+            raise ValueError(f"expected JSON in line {number} of {path}, but it cannot be read: {error}") from error
+        _check_row(row, rows[-1] if rows else None, f"line {number} of {path}")
+        rows.append(row)
+    if len(splits := sorted({row["split"] for row in rows if row.get("top1") is not None})) > 1:
+        raise ValueError(f"expected one split to be judged in all rows of {path}, got {splits}")
+    return tuple(rows)
+
+
+def _check_row(row: object, previous: dict[str, Any] | None, where: str) -> None:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object in {where}, got {type(row).__name__}")
+    epoch, split, top1 = row.get("epoch"), row.get("split"), row.get("top1")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
+        raise ValueError(f"expected epoch, a count of completed epochs from 1, in {where}, got {epoch!r}")
+    if previous is not None and epoch <= previous["epoch"]:
+        raise ValueError(
+            f"expected an epoch after {previous['epoch']} in {where}, got {epoch}; one run, one row per epoch"
+        )
+    if top1 is None:
+        return
+    if not isinstance(top1, int | float) or isinstance(top1, bool) or not 0 <= top1 <= 100:
+        raise ValueError(f"expected top1 in percent, 0 to 100, in {where}, got {top1!r}")
+    if split not in SPLITS:
+        raise ValueError(f"expected split to be one of {SPLITS} in {where}, got {split!r}")
+
+
+def _check_summary(
+    path: Path,
+    summary: Mapping[str, Any],
+    environment: Mapping[str, Any] | None,
+    metrics: tuple[dict[str, Any], ...],
+) -> None:
+    if summary.get("finished") is not True:
+        raise ValueError(
+            f'expected "finished": true in {path / "summary.json"}, got {summary.get("finished")!r}; '
+            "only a finished run writes it"
+        )
+    if environment is None:
+        raise ValueError(
+            f"expected environment.json beside summary.json in {path}, found none; the folder is not whole"
+        )
+    if not metrics:
+        raise ValueError(f"expected metrics.jsonl with at least one row beside summary.json in {path}, found none")
+    seconds = summary.get("seconds")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not math.isfinite(seconds):
+        raise ValueError(f"expected seconds, a number, in {path / 'summary.json'}, got {seconds!r}")
+    teacher = summary.get("teacher")
+    if teacher is not None and not (isinstance(teacher, dict) and isinstance(teacher.get("sha256"), str)):
+        raise ValueError(f"expected a teacher with its sha256, or null, in {path / 'summary.json'}, got {teacher!r}")
+    last = summary.get("last")
+    told = (summary.get("epochs"), last.get("epoch"), last.get("top1")) if isinstance(last, dict) else None
+    measured = (metrics[-1]["epoch"], metrics[-1]["epoch"], metrics[-1].get("top1"))
+    if measured[2] is None:
+        raise ValueError(
+            f"expected the last row of {path / 'metrics.jsonl'} to hold top1, as every finished run ends judged"
+        )
+    if told != measured:
+        raise ValueError(
+            f"expected summary.json in {path} to end as metrics.jsonl does, at epoch {measured[0]} with "
+            f"top1 {measured[2]}; got (epochs, last epoch, last top1) = {told}; "
+            "a file was changed or belongs to another run"
+        )

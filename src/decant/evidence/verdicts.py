@@ -1,0 +1,251 @@
+"""What may be said about a comparison, in words, and what must be said beside it.
+
+A claim needs three seeds, the last epoch, and data that selected nothing: neither the best epoch nor a setting.
+Decoupling gets the credit only against classical distillation with its weight matched, tuned on equal terms.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from decant.evidence.comparison import Comparison, MethodResult
+from decant.evidence.statistics import Interval, paired_interval
+
+MINIMUM_SEEDS = 3
+"""Seeds below which there is no verdict: two differences give an interval of hardly any use."""
+
+_MANY_SEEDS = 5
+"""Seeds from which the width of an interval needs no remark (the t quantile is then below 2.8)."""
+
+_SAME = 1e-9
+"""Width in percentage points below which an interval is rounding alone; accuracies come in steps of 100 / images."""
+
+Outcome = Literal["helped", "hurt", "no difference shown", "no verdict"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One question and its answer.
+
+    Attributes:
+        kind: ``distillation`` (against training without a teacher) or ``decoupling`` (against the matched control).
+        method: name of the method in question.
+        reference: name of what it is compared with; None where that did not run.
+        outcome: the answer.
+        interval: paired difference in last-epoch top-1, percentage points; None where there is no reference.
+        text: the answer as a sentence.
+    """
+
+    kind: Literal["distillation", "decoupling"]
+    method: str
+    reference: str | None
+    outcome: Outcome
+    interval: Interval | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that may be said about a comparison.
+
+    Attributes:
+        claims: one answer per question.
+        caveats: sentences without which the answers would be misread.
+    """
+
+    claims: tuple[Claim, ...]
+    caveats: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All sentences in order, each of them once."""
+        return tuple(dict.fromkeys([claim.text for claim in self.claims] + list(self.caveats)))
+
+
+def verdict(comparison: Comparison) -> Verdict:
+    """What a comparison shows, by rules that are set before its numbers are known.
+
+    Each distilling method is held against the baseline (did distillation help?), and each dkd against the
+    weight-matched control (did decoupling help?). The 95% interval of the paired difference in last-epoch top-1
+    decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is shown.
+
+    >>> def result(name, *top1):
+    ...     values = dict(enumerate(top1))
+    ...     teacher = None if name == "supervised" else "5ca1ab1e"
+    ...     return MethodResult(name, name, {}, values, values, values, dict.fromkeys(values, teacher))
+    >>> results = result("supervised", 90.0, 91.0, 92.0), result("kd", 92.0, 93.5, 93.5)
+    >>> said = verdict(Comparison(results, "supervised", None, "test", 60, {}, {}))
+    >>> said.claims[0].text
+    'kd against supervised: distillation helped: +2.00 [+0.76, +3.24] percentage points of top-1.'
+    """
+    claims = tuple(_claims(comparison))
+    return Verdict(claims, tuple(_caveats(comparison, claims)) + comparison.notes)
+
+
+def describe_difference(interval: Interval) -> str:
+    """A paired difference with its sign and interval, in percentage points: ``+2.00 [+1.53, +2.47]``."""
+    if interval.low is None or interval.high is None:
+        return f"{interval.mean:+.2f}"
+    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+
+
+def _claims(comparison: Comparison) -> Iterator[Claim]:
+    for result in comparison.results:
+        if result.name != comparison.baseline and _distils(result):
+            yield _distillation(comparison, result)
+    for result in comparison.results:
+        if result.method == "dkd":
+            yield _decoupling(comparison, result)
+
+
+def _distils(result: MethodResult) -> bool:
+    return any(teacher is not None for teacher in result.teachers.values())
+
+
+def _distillation(comparison: Comparison, result: MethodResult) -> Claim:
+    if comparison.baseline is None:
+        text = (
+            "Nothing can be said about distillation: this comparison has no student trained without a teacher "
+            "(supervised)."
+        )
+        return Claim("distillation", result.name, None, "no verdict", None, text)
+    return _decide(comparison, "distillation", result, comparison.result(comparison.baseline), None)
+
+
+def _decoupling(comparison: Comparison, result: MethodResult) -> Claim:
+    if comparison.control is None:
+        text = (
+            "Nothing can be said about decoupling: this comparison has no control, kd with its weight matched and the "
+            "same warm-up (kd-matched)."
+        )
+        return Claim("decoupling", result.name, None, "no verdict", None, text)
+    control = comparison.result(comparison.control)
+    return _decide(comparison, "decoupling", result, control, _unmatched(result, control))
+
+
+def _decide(
+    comparison: Comparison,
+    kind: Literal["distillation", "decoupling"],
+    result: MethodResult,
+    reference: MethodResult,
+    obstacle: str | None,
+) -> Claim:
+    interval = paired_interval(result.last, reference.last)
+    if obstacle := _no_verdict(comparison) or _tuned_on_test(result, reference) or obstacle:
+        return Claim(kind, result.name, reference.name, "no verdict", interval, obstacle)
+    # With MINIMUM_SEEDS there always is an interval; this tells the type checker.
+    assert interval.low is not None
+    assert interval.high is not None
+    pair = f"{result.name} against {reference.name}"
+    if interval.high - interval.low < _SAME:
+        text = (
+            f"No verdict on {pair}: all {interval.n} seeds differ by the same {interval.mean:+.2f} percentage points, "
+            "so nothing is known of the spread. See whether the seeds make different runs."
+        )
+        return Claim(kind, result.name, reference.name, "no verdict", interval, text)
+    if interval.low > 0 or interval.high < 0:
+        outcome: Outcome = "helped" if interval.low > 0 else "hurt"
+        text = f"{pair}: {kind} {outcome}: {describe_difference(interval)} percentage points of top-1."
+        return Claim(kind, result.name, reference.name, outcome, interval, text)
+    text = (
+        f"{pair}: no difference shown; what {kind} does lies between {interval.low:+.2f} and {interval.high:+.2f} "
+        "percentage points of top-1."
+    )
+    return Claim(kind, result.name, reference.name, "no difference shown", interval, text)
+
+
+def _no_verdict(comparison: Comparison) -> str | None:
+    """Why nothing at all may be said, if so."""
+    if comparison.split != "test":
+        return (
+            f"No verdict: the runs were judged on the {comparison.split} split, which is there to select settings; "
+            "judge them on the test split."
+        )
+    if (n := len(comparison.seeds)) < MINIMUM_SEEDS:
+        return f"No verdict: {n} {_plural('seed', n)} per method, and at least {MINIMUM_SEEDS} are needed."
+    return None
+
+
+def _tuned_on_test(*results: MethodResult) -> str | None:
+    for result in results:
+        if result.tuning is not None and result.tuning.split == "test":
+            return (
+                f"No verdict on {result.name}: {result.tuning.parameter} was chosen on the test split, "
+                "so the test split can show nothing about it."
+            )
+    return None
+
+
+def _unmatched(result: MethodResult, control: MethodResult) -> str | None:
+    """Why the control is none for this method, if so: a shared setting differs, or it was tuned on other terms."""
+    tuned = {item.tuning.parameter.removeprefix("method.") for item in (result, control) if item.tuning is not None}
+    for name in sorted((result.settings.keys() & control.settings.keys()) - tuned):
+        if result.settings[name] != control.settings[name]:
+            return (
+                f"No verdict on decoupling: {result.name} has {name} {result.settings[name]} and {control.name} "
+                f"{control.settings[name]}, so the two differ in more than the decoupling."
+            )
+    if _effort(result) != _effort(control):
+        return (
+            f"No verdict on decoupling: {result.name} was {_describe_effort(result)} and {control.name} was "
+            f"{_describe_effort(control)}, so the two were not tuned on equal terms."
+        )
+    return None
+
+
+def _effort(result: MethodResult) -> tuple[int, int]:
+    """Candidates and seeds per candidate that went into a setting; one candidate where it was given."""
+    return (len(result.tuning.candidates), len(result.tuning.seeds)) if result.tuning is not None else (1, 0)
+
+
+def _describe_effort(result: MethodResult) -> str:
+    candidates, seeds = _effort(result)
+    if result.tuning is None:
+        return "not tuned"
+    return f"tuned over {candidates} {_plural('value', candidates)} with {seeds} {_plural('seed', seeds)} each"
+
+
+def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]:
+    decided = [claim for claim in claims if claim.outcome != "no verdict"]
+    n, data = len(comparison.seeds), comparison.data
+    if decided and n < _MANY_SEEDS:
+        yield f"Only {n} seeds: the intervals are wide, and a difference may well go unseen."
+    if len(decided) > 1:
+        yield (
+            f"Each 95% interval stands for its own comparison; nothing is corrected for making {len(decided)} of them."
+        )
+    yield from _tuning_caveats(comparison, decided)
+    if len(comparison.teachers) == 1 and claims:
+        yield f"All runs share one teacher{_named(comparison.teachers[0])}: the result is about this one teacher."
+    if data.get("view_seed") is not None:
+        yield "All seeds see the same augmented views: seeds differ in initialisation and order alone."
+    if data.get("train_per_class") is not None:
+        yield (
+            f"All seeds learn from the same {data['train_per_class']} labelled images per class: "
+            "the intervals do not cover another draw of them."
+        )
+    if decided:
+        yield "The intervals cover the choice of seed: not another test set, another student or a longer training."
+
+
+def _tuning_caveats(comparison: Comparison, decided: list[Claim]) -> Iterator[str]:
+    candidates = [result for result in comparison.results if result.name != comparison.baseline]
+    if len({_effort(result) for result in candidates}) > 1:
+        efforts = "; ".join(f"{result.name} was {_describe_effort(result)}" for result in candidates)
+        yield f"Tuning was not equal: {efforts}."
+    for result in comparison.results:
+        tuned_with = result.tuning.seeds if result.tuning is not None else ()
+        if both := sorted(set(tuned_with) & set(comparison.seeds)):
+            seeds = ", ".join(str(seed) for seed in both)
+            yield f"{result.name} was tuned with {_plural('seed', len(both))} {seeds}, also among those shown."
+    for claim in decided:
+        if claim.kind == "decoupling" and comparison.result(claim.method).tuning is None:
+            yield f"{claim.method} and {claim.reference} were not tuned here: the claim is about these settings alone."
+
+
+def _named(teacher: Mapping[str, Any]) -> str:
+    return f" ({teacher['name']})" if teacher.get("name") else ""
+
+
+def _plural(word: str, n: int) -> str:
+    return word if n == 1 else f"{word}s"

@@ -1,0 +1,120 @@
+"""What every loss accepts: checks that say what was expected and what came, and the type that the work is done in."""
+
+import math
+
+import torch
+from torch import Tensor
+
+# A row of bfloat16 probabilities sums to 1 only this closely; what is to be caught (logits, multi-hot rows) is far off.
+SUM_TOLERANCE = 0.01
+
+
+def require(valid: Tensor, found: Tensor, expected: str) -> None:
+    """Raise ValueError unless ``valid`` holds everywhere; on CUDA and under compile, where reading the answer would
+    stall or split the work, an asynchronous assert says the same without the value."""
+    if torch.compiler.is_compiling() or valid.is_cuda:
+        torch._assert_async(valid.all(), expected)
+    elif not valid.all():
+        raise ValueError(f"{expected}; got {found[~valid][0].item()}")
+
+
+def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both logits in float32, or in float64 if either is; the teacher's cut from its graph.
+
+    The explicit cast is also what makes the losses independent of autocast.
+    """
+    for name, logits in (("student", student), ("teacher", teacher)):
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"{name} must be a tensor of logits, got {type(logits).__name__}")
+        if not logits.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point logits, got {logits.dtype}; the target comes third")
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"student and teacher must have the same shape, got {tuple(student.shape)} and {tuple(teacher.shape)}; "
+            "both are logits (N, C) or (N, C, d1, ...) over the same classes"
+        )
+    if student.ndim < 2:
+        raise ValueError(
+            f"logits must be (N, C) or (N, C, d1, ...), got {tuple(student.shape)}; add the batch dimension"
+        )
+    if student.shape[1] < 2:
+        raise ValueError(
+            f"distillation needs at least 2 classes in dimension 1, got logits {tuple(student.shape)}; "
+            "write a yes/no output z as the two classes (0, z)"
+        )
+    dtype = torch.float64 if torch.float64 in (student.dtype, teacher.dtype) else torch.float32
+    return student.to(dtype), teacher.detach().to(dtype)
+
+
+def working_temperature(temperature: float | Tensor, logits: Tensor) -> float | Tensor:
+    """A positive float as it is; a positive tensor in the type of ``logits``, one entry per position (N, ...)."""
+    if not isinstance(temperature, Tensor):
+        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
+            raise TypeError(f"temperature must be a float or a tensor, got {type(temperature).__name__}")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature must be positive and finite, got {temperature}")
+        return float(temperature)
+    positions = position_shape(logits)
+    # Shapes are compared by hand: a shape that does not broadcast deserves our message, not the one of torch.
+    behind = positions[max(len(positions) - temperature.ndim, 0) :]
+    if temperature.ndim > len(positions) or any(
+        mine not in (1, theirs) for mine, theirs in zip(temperature.shape, behind, strict=True)
+    ):
+        raise ValueError(
+            f"a temperature tensor must broadcast to the positions {positions}, got {tuple(temperature.shape)}"
+        )
+    working = temperature.to(logits.dtype)
+    require((working > 0) & working.isfinite(), working, "temperature must be positive and finite")
+    return working.expand(positions)
+
+
+def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Class indices (N, ...) as int64, with class 0 where ignored, and which positions count."""
+    positions = position_shape(logits)
+    if target.shape != positions:
+        raise ValueError(
+            f"class indices for logits {tuple(logits.shape)} must have shape {positions}, got {tuple(target.shape)}; "
+            "probabilities have the shape of the logits and a floating dtype"
+        )
+    indices = target.long()
+    counted = indices != ignore_index
+    classes = logits.shape[1]
+    require(
+        ~counted | ((indices >= 0) & (indices < classes)),
+        indices,
+        f"target must hold class indices from 0 to {classes - 1}, or ignore_index ({ignore_index})",
+    )
+    return indices.masked_fill(~counted, 0), counted
+
+
+def working_probabilities(target: Tensor, logits: Tensor) -> Tensor:
+    """Probabilities (N, C, ...) in the type of ``logits``, as constants."""
+    if target.shape != logits.shape:
+        raise ValueError(
+            f"target probabilities must have the shape of the logits {tuple(logits.shape)}, got {tuple(target.shape)}; "
+            "class indices have an integer dtype"
+        )
+    probabilities = target.detach().to(logits.dtype)
+    require(probabilities >= 0, probabilities, "target probabilities must not be negative")
+    total = probabilities.sum(dim=1)
+    require(
+        (total - 1).abs() <= SUM_TOLERANCE,
+        total,
+        f"target probabilities must sum to 1 over the classes (dimension 1, within {SUM_TOLERANCE})",
+    )
+    return probabilities
+
+
+def checked_mask(mask: Tensor, logits: Tensor) -> Tensor:
+    """A boolean tensor (N, ...) of the positions that count."""
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask must be boolean, true where a position counts, got {mask.dtype}")
+    positions = position_shape(logits)
+    if mask.shape != positions:
+        raise ValueError(f"mask for logits {tuple(logits.shape)} must have shape {positions}, got {tuple(mask.shape)}")
+    return mask
+
+
+def position_shape(logits: Tensor) -> tuple[int, ...]:
+    """(N, d1, ...) of logits (N, C, d1, ...)."""
+    return (logits.shape[0], *logits.shape[2:])

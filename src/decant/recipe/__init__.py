@@ -1,0 +1,30 @@
+"""Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
+
+from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
+from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict, with_seed
+from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
+from decant.recipe.shelf import find_recipe, shipped_recipes
+from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
+
+__all__ = [
+    "KD_MATCHED",
+    "CompareSettings",
+    "Cosine",
+    "MultiStep",
+    "NetworkSettings",
+    "OneCycle",
+    "Recipe",
+    "RecipeError",
+    "Schedule",
+    "TeacherSettings",
+    "TrainSettings",
+    "find_recipe",
+    "load_recipe",
+    "method_settings",
+    "recipe_from_dict",
+    "recipe_hash",
+    "recipe_to_dict",
+    "shipped_recipes",
+    "with_candidate",
+    "with_seed",
+]

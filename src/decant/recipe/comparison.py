@@ -1,0 +1,83 @@
+"""What a recipe says about comparing methods: their settings, and how the free one of each is tuned."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
+
+from decant.interfaces import MethodSettings
+from decant.methods import METHODS, DKDSettings, KDSettings
+from decant.recipe.by_name import MethodByName
+
+KD_MATCHED = "kd-matched"
+"""The control: classical distillation with DKD's task weight, warm-up and temperature, and a weight of its own."""
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Settings of a comparison.
+
+    Attributes:
+        methods: settings by the name under which the comparison shows them; the others have their defaults.
+        tune: name -> one setting -> its candidates; each candidate is trained with seeds that are not shown, and judged
+            on validation images that no network is trained on. Every tuned method has the same number of candidates.
+        tuning_seeds: seeds per candidate.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    methods: dict[str, MethodByName] = field(default_factory=dict)
+    tune: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    tuning_seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse tuning on unequal terms."""
+        counts = {}
+        for name, grid in self.tune.items():
+            if len(grid) != 1:
+                raise ValueError(f"tune.{name} names one setting with its candidates, got {sorted(grid) or 'none'}")
+            ((parameter, candidates),) = grid.items()
+            if len(set(candidates)) != len(candidates) or not all(math.isfinite(value) for value in candidates):
+                raise ValueError(f"tune.{name}.{parameter} must list different finite numbers, got {list(candidates)}")
+            counts[name] = len(candidates)
+        if len(set(counts.values())) > 1 or 0 in counts.values():
+            raise ValueError(f"tuning must be on equal terms: the same number of candidates for each, got {counts}")
+        if self.tuning_seeds < 1:
+            raise ValueError(f"tuning_seeds must be at least 1, got {self.tuning_seeds}")
+
+
+def method_settings(name: str, recipe_method: MethodSettings, compare: CompareSettings) -> MethodSettings:
+    """The settings that ``name`` stands for in a comparison.
+
+    In this order: what the recipe's ``compare.methods`` says; the recipe's own method where it has that name; for
+    ``kd-matched`` the recipe's dkd with w = beta; the defaults of the method of that name.
+
+    Raises:
+        ValueError: no method has that name.
+    """
+    if name in compare.methods:
+        return compare.methods[name]
+    if recipe_method.name == name:
+        return recipe_method
+    if name == KD_MATCHED:
+        dkd = method_settings("dkd", recipe_method, compare)
+        if not isinstance(dkd, DKDSettings):
+            raise ValueError(f"{KD_MATCHED} is derived from dkd's settings, but compare.methods.dkd is {dkd}")
+        return KDSettings(task_weight=dkd.task_weight, weight=dkd.beta, temperature=dkd.temperature, warmup=dkd.warmup)
+    if name in METHODS:
+        return METHODS[name]()
+    known = sorted({*METHODS, KD_MATCHED, *compare.methods})
+    raise ValueError(f"no method {name!r} to compare; there are: {', '.join(known)}")
+
+
+def with_candidate(settings: MethodSettings, parameter: str, value: float) -> MethodSettings:
+    """The same settings with one of them changed.
+
+    Raises:
+        ValueError: the method has no such setting.
+    """
+    fields: Mapping[str, Any] = getattr(settings, "__dataclass_fields__", {})
+    if parameter not in fields or parameter == "name":
+        names = [name for name in fields if name != "name"]
+        raise ValueError(f"{type(settings).__name__} has no setting {parameter!r} to tune; it has: {', '.join(names)}")
+    return cast(MethodSettings, replace(cast(Any, settings), **{parameter: value}))

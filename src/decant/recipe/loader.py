@@ -1,0 +1,136 @@
+"""From a file to a recipe, strictly: all errors at once, each with the nearest right name.
+
+Types are checked in pydantic's strict mode on JSON, the only mode in which `true` is not 1.0 and `"2"` is not 2.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from decant.recipe.faults import explain
+from decant.recipe.settings import Recipe
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message lists every fault."""
+
+    def __init__(self, where: str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        super().__init__(f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the recipe\n{lines}")
+
+
+@cache
+def _adapter() -> TypeAdapter[Recipe]:
+    return TypeAdapter(Recipe)
+
+
+def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+    """The recipe of a plain dictionary, such as a parsed file.
+
+    Raises:
+        RecipeError: unknown keys, wrong types, impossible values; all of them at once.
+    """
+    try:
+        text = json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
+    try:
+        return _adapter().validate_json(text, strict=True)
+    except ValidationError as error:
+        raise RecipeError(where, explain(error, values)) from None
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values; ``recipe_from_dict`` gives it back."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(recipe))))
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Hex digest of all that decides what the recipe trains (what it compares does not)."""
+    values = recipe_to_dict(recipe)
+    del values["compare"]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a .toml file, or from the recipe.json of a run.
+
+    Args:
+        path: the file.
+        overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
+
+    Raises:
+        RecipeError: the file is missing or not TOML, or the recipe has faults.
+    """
+    path = Path(path)
+    values = _inline(_read(path), path.parent, seen=(path.resolve(),))
+    for override in overrides:
+        _override(values, override)
+    # an override may have named another file
+    values = _inline(values, path.parent, seen=(path.resolve(),))
+    return recipe_from_dict(values, where=str(path))
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The same recipe with another seed; the teacher keeps its own."""
+    return replace(recipe, seed=seed)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(str(path), [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+    try:
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise RecipeError(str(path), [f"is not {kind}: {error}"]) from None
+    if not isinstance(values, dict):
+        raise RecipeError(str(path), [f"expected a table of settings, got {type(values).__name__}"])
+    return values
+
+
+def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Replace the teacher's recipe path by that recipe, and its weights' path by an absolute one."""
+    teacher = values.get("teacher")
+    if not isinstance(teacher, dict):
+        return values
+    if isinstance(teacher.get("weights"), str):
+        teacher = {**teacher, "weights": str((folder / teacher["weights"]).resolve())}
+    if isinstance(teacher.get("recipe"), str):
+        path = folder / teacher["recipe"]
+        if path.resolve() in seen:
+            chain = " -> ".join(str(step) for step in (*seen, path.resolve()))
+            raise RecipeError(str(seen[0]), [f"teacher.recipe comes back to itself: {chain}"])
+        nested = _inline(_read(path), path.parent, (*seen, path.resolve()))
+        teacher = {**teacher, "recipe": nested}
+    return {**values, "teacher": teacher}
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise RecipeError("--set", [f"expected key=value, such as method.beta=4.0, got {override!r}"])
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = values
+    for part in parts[:-1]:
+        inner = table.get(part)
+        # Tables are copied on the way down: the caller's dictionaries stay as they were.
+        table[part] = dict(inner) if isinstance(inner, dict) else {}
+        table = table[part]
+    table[parts[-1]] = value

@@ -1,0 +1,101 @@
+"""The recipe: everything that decides a result, and nothing that depends on the machine."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from decant.data import DataSettings
+from decant.methods import SupervisedSettings
+from decant.recipe.by_name import MethodByName
+from decant.recipe.comparison import CompareSettings
+from decant.recipe.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """A network by its name in ``decant.models``."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: str
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """Where the teacher comes from: a recipe that trains it, or a network with a file of trained weights.
+
+    Attributes:
+        recipe: how to train it; in a file, a path relative to that file. It is trained once, kept, and found again.
+        name: the network's name, where ``weights`` is given.
+        weights: file of trained weights (.safetensors, or .pth in the reference zoo's key layout).
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    recipe: "Recipe | None" = None
+    name: str | None = None
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse anything but one whole source."""
+        by_recipe = self.recipe is not None
+        by_weights = self.name is not None and self.weights is not None
+        if by_recipe == by_weights or (by_recipe and (self.name or self.weights)):
+            raise ValueError(
+                "a teacher is given by `recipe`, or by `name` and `weights` together; "
+                f"got recipe {'given' if by_recipe else 'missing'}, name {self.name!r}, weights {self.weights!r}"
+            )
+
+    @property
+    def network(self) -> str:
+        """The network's name."""
+        return self.recipe.student.name if self.recipe is not None else str(self.name)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a result.
+
+    Attributes:
+        student: the network that is trained.
+        data: the data set, its views and its splits.
+        teacher: where the teacher comes from; none for supervised training.
+        method: the settings of the method that trains the student.
+        train: the training loop.
+        seed: decides initialisation and order, and the views too unless ``data.view_seed`` is given.
+        compare: what `decant compare` runs.
+        judged_on: the images on which every epoch is evaluated; "validation" is for choosing settings.
+        task: what is learned; picks the kind of recipe.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    student: NetworkSettings
+    data: DataSettings
+    teacher: TeacherSettings | None = None
+    method: MethodByName = field(default_factory=SupervisedSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    seed: int = 0
+    compare: CompareSettings = field(default_factory=CompareSettings)
+    judged_on: Literal["test", "validation"] = "test"
+    task: Literal["classification"] = "classification"
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be an honest measurement."""
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):
+            what = 'judged_on = "validation"' if self.judged_on == "validation" else "compare.tune"
+            raise ValueError(
+                f"{what} needs images that nothing is trained on: set data.validation above 0, such as 0.1"
+            )
+        teacher = self.teacher.recipe if self.teacher is not None else None
+        if teacher is None:
+            return
+        if teacher.data.name != self.data.name:
+            raise ValueError(f"the teacher is trained on {teacher.data.name!r}, the student on {self.data.name!r}")
+        ours, theirs = (self.data.validation, self.data.split_seed), (teacher.data.validation, teacher.data.split_seed)
+        if self.data.validation and ours != theirs:
+            raise ValueError(
+                "the student's validation images would be among the teacher's training images: give the teacher's "
+                f"recipe the same data.validation and data.split_seed {ours}; it has {theirs}"
+            )

@@ -1,0 +1,101 @@
+"""How a network is trained: the settings of the loop, and the learning-rate schedules."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+
+@dataclass(frozen=True)
+class MultiStep:
+    """The learning rate is multiplied by ``factor`` after each of the ``milestones`` (in completed epochs)."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["multistep"] = "multistep"
+    milestones: tuple[int, ...] = (150, 180, 210)
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse milestones that do not rise."""
+        if list(self.milestones) != sorted(set(self.milestones)) or any(epoch < 1 for epoch in self.milestones):
+            raise ValueError(f"milestones are rising epochs of at least 1, got {list(self.milestones)}")
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Linear warm-up from 0 over ``warmup`` epochs, then half a cosine down to ``final`` times the learning rate."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["cosine"] = "cosine"
+    warmup: float = 0.0
+    final: float = 0.0
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Linear rise from ``start`` times the learning rate over a share ``rise`` of all steps, then linear fall to 0."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["onecycle"] = "onecycle"
+    rise: float = 0.1
+    start: float = 0.04
+
+    def __post_init__(self) -> None:
+        """Refuse shares outside 0 to 1."""
+        if not (0 <= self.rise < 1 and 0 <= self.start <= 1):
+            raise ValueError(f"rise is in [0, 1) and start in [0, 1], got rise={self.rise}, start={self.start}")
+
+
+Schedule = MultiStep | Cosine | OneCycle
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of the training loop; the defaults are the CIFAR-100 protocol's (SGD, 240 epochs, batch 64)."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    epochs: int = 240
+    batch_size: int = 64
+    """Samples per forward pass, over all processes."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged into one optimiser step; a shorter tail of an epoch makes a step too."""
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    schedule: Annotated[Schedule, Field(discriminator="name")] = field(default_factory=MultiStep)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
+    channels_last: bool = True
+    """Memory layout of images and convolutions: the same numbers up to rounding, faster."""
+    ema: float | None = None
+    """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
+    evaluate_every: int = 1
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    checkpoint_every: int = 1
+    """Epochs between resume points; the last epoch is always saved."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can use, all at once."""
+        faults = [
+            f"{name} must be at least 1, got {getattr(self, name)}"
+            for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every")
+            if getattr(self, name) < 1
+        ]
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            faults.append(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            faults.append(f"momentum must be in [0, 1), got {self.momentum}")
+        if self.nesterov and self.momentum == 0:
+            faults.append("nesterov needs a momentum above 0")
+        if not self.weight_decay >= 0:
+            faults.append(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
+        if faults:
+            raise ValueError("; ".join(faults))

@@ -1,0 +1,114 @@
+"""The page of a results folder: what was run, what came out, what it shows and what it does not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from decant.evidence import Comparison, verdict
+from decant.report import wording
+from decant.report.table import comparison_markdown, markdown_table
+
+
+def summary_markdown(comparison: Comparison, *, command: str, chart: str | None = None) -> str:
+    """A README.md for a results folder, made of nothing but the comparison.
+
+    Args:
+        comparison: what was measured.
+        command: the command that made it, as one would type it.
+        chart: path of the chart, relative to the page; None leaves it out.
+
+    Raises:
+        ValueError: there is no command.
+    """
+    if not command.strip():
+        raise ValueError(
+            "expected the command that made these results, got none; a number nobody can repeat is no result"
+        )
+    parts = [
+        f"# {wording.title(comparison)}",
+        f"```\n{command.strip()}\n```",
+        _section("What was run", _what_was_run(comparison)),
+        _section("Tuning", _tuning(comparison)),
+        _section("Result", _result(comparison, chart)),
+        _verdict(comparison),
+        _section("Every seed", _every_seed(comparison)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(heading: str, body: str) -> str:
+    return f"## {heading}\n\n{body.strip()}"
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _what_was_run(comparison: Comparison) -> str:
+    size = f", {comparison.parameters:,} parameters" if comparison.parameters is not None else ""
+    lines = [
+        f"Data: {wording.named(comparison.data)} ({wording.settings(comparison.data)}).",
+        *(_teacher(teacher) for teacher in comparison.teachers),
+        f"Student: {wording.named(comparison.student)}{size}.",
+        f"Every method: {comparison.epochs} epochs, seeds {wording.seeds(comparison.seeds)}, the same for all.",
+        f"Judged on: the {comparison.split} split.",
+    ]
+    return _bullets(lines)
+
+
+def _teacher(teacher: Mapping[str, Any]) -> str:
+    top1 = teacher.get("top1")
+    judged = f", top-1 {top1:.2f}%" if isinstance(top1, int | float) else ""
+    return f"Teacher: {wording.named(teacher)}{judged}, weights sha256 `{teacher['sha256']}`."
+
+
+def _tuning(comparison: Comparison) -> str:
+    rows = [
+        [
+            result.name,
+            result.tuning.parameter,
+            ", ".join(f"{wording.setting(value)}: {top1:.2f}" for value, top1 in result.tuning.candidates.items()),
+            wording.setting(result.tuning.chosen),
+            wording.seeds(result.tuning.seeds),
+            result.tuning.split,
+        ]
+        for result in comparison.results
+        if result.tuning is not None
+    ]
+    if not rows:
+        return "Nothing was tuned: all settings are as given."
+    headings = ["method", "setting", "candidate: mean top-1, %", "chosen", "seeds", "judged on"]
+    given = [result.name for result in comparison.results if result.tuning is None]
+    rest = f"\nAs given, not tuned: {', '.join(given)}." if given else ""
+    return markdown_table(headings, rows, [False] * len(headings)) + rest
+
+
+def _result(comparison: Comparison, chart: str | None) -> str:
+    explained = (
+        "Top-1 as mean ± sample standard deviation over seeds. Differences: percentage points after the last epoch, "
+        "paired by seed, with the 95% Student-t interval of their mean. "
+        f"The best epoch was picked on the {comparison.split} split itself: it is here because published tables report "
+        "it, and nothing below rests on it."
+    )
+    drawn = f"\n\n![Top-1 of every seed, and differences with intervals]({chart})" if chart else ""
+    return f"{comparison_markdown(comparison)}\n{explained}{drawn}"
+
+
+def _verdict(comparison: Comparison) -> str:
+    said = verdict(comparison)
+    shown = [claim.text for claim in said.claims if claim.outcome in ("helped", "hurt")]
+    open_questions = [claim.text for claim in said.claims if claim.outcome not in ("helped", "hurt")]
+    sections = [
+        _section("What was shown", _bullets(shown) or "Nothing."),
+        _section(
+            "What was not shown", _bullets(list(dict.fromkeys(open_questions)) or ["All questions have an answer."])
+        ),
+    ]
+    if said.caveats:
+        sections.append(_section("Read with care", _bullets(list(said.caveats))))
+    return "\n\n".join(sections)
+
+
+def _every_seed(comparison: Comparison) -> str:
+    headings = ["seed", *(result.name for result in comparison.results)]
+    rows = [[str(seed), *(f"{result.last[seed]:.2f}" for result in comparison.results)] for seed in comparison.seeds]
+    return f"Top-1 after the last epoch, in percent.\n\n{markdown_table(headings, rows, [True] * len(headings))}"

@@ -1,0 +1,85 @@
+"""The comparison as a table, for the terminal and for Markdown: the same cells in both."""
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from decant.evidence import Comparison
+from decant.report import wording
+
+_SETTINGS = "settings"
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The comparison for the terminal, one row per method, narrow enough for 80 columns.
+
+    Top-1 is in percent, differences in percentage points after the last epoch, paired by seed, with 95% intervals.
+    Settings stand below the table.
+    """
+    table = Table(
+        title=Text(wording.title(comparison)), box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    headings = _headings(comparison)
+    # Text rather than str: rich would take a bracket in a cell for its own markup. Lines are broken here, or rich
+    # would break inside the brackets of an interval where the terminal is narrow.
+    for heading, numeric in headings:
+        if heading != _SETTINGS:
+            lines = heading.replace(" ", "\n", 1).replace(" [", "\n[")
+            table.add_column(Text(lines), justify="right" if numeric else "left", no_wrap=numeric)
+    for row in _rows(comparison):
+        cells = [cell for cell, (heading, _) in zip(row, headings, strict=True) if heading != _SETTINGS]
+        table.add_row(*(Text(cell.replace(" ±", "\n±").replace(" [", "\n[")) for cell in cells))
+    settings = [
+        f"{result.name}: {wording.settings(result.settings)}" for result in comparison.results if result.settings
+    ]
+    table.caption = Text("\n" + "\n".join(settings)) if settings else None
+    table.caption_justify = "left"
+    return table
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The same table in Markdown, ending with a newline."""
+    headings = _headings(comparison)
+    return markdown_table([heading for heading, _ in headings], _rows(comparison), [right for _, right in headings])
+
+
+def markdown_table(headings: list[str], rows: list[list[str]], right: list[bool]) -> str:
+    """A Markdown table; ``right`` says which columns are set to the right."""
+    rule = ["---:" if to_the_right else "---" for to_the_right in right]
+    cells = [headings, *rows]
+    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
+
+
+def _headings(comparison: Comparison) -> list[tuple[str, bool]]:
+    """Every column's heading, and whether it holds numbers."""
+    differences = [(f"against {name} [95%]", True) for name in _references(comparison)]
+    return [
+        ("method", False),
+        (_SETTINGS, False),
+        ("last epoch, %", True),
+        ("best epoch, %", True),
+        *differences,
+        ("seconds per run", True),
+        ("seeds", True),
+    ]
+
+
+def _rows(comparison: Comparison) -> list[list[str]]:
+    return [
+        [
+            result.name,
+            wording.settings(result.settings),
+            wording.mean_and_std(result.last_top1),
+            wording.mean_and_std(result.best_top1),
+            *(wording.difference(comparison.difference(result.name, to)) for to in _references(comparison)),
+            wording.duration(result.mean_seconds),
+            str(len(result.last)),
+        ]
+        for result in comparison.results
+    ]
+
+
+def _references(comparison: Comparison) -> list[str]:
+    """What the methods are held against, as far as it ran."""
+    return [name for name in (comparison.baseline, comparison.control) if name is not None]
