@@ -124,6 +124,8 @@ def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning
             found.append(f"seeds: {sorted(seeds)} in {first_name}, {sorted(these)} in {name}")
         for run in runs:
             pairs = [("epochs", first.epochs, run.epochs), ("split", first.split, run.split)]
+            # The settings may agree while the files on disk did not: a summary carries the fingerprint of the images.
+            pairs += [("training images", (first.summary or {}).get("data"), (run.summary or {}).get("data"))]
             pairs += [(part, first.recipe.get(part), run.recipe.get(part)) for part in _SHARED]
             found += [
                 f"{difference} (the first in {first.path}, the second in {run.path})"

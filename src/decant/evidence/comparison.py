@@ -4,7 +4,7 @@ Only what was measured is stored; means, spreads and intervals are worked out wh
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from decant.evidence.statistics import Interval, MeanStd, mean_interval, mean_std, paired_interval
@@ -209,10 +209,6 @@ class Comparison:
             )
         except KeyError as error:
             raise ValueError(f"expected a comparison with {error}, found none; the dictionary is not whole") from error
-
-    def with_notes(self, *notes: str) -> "Comparison":
-        """The same with more sentences beside the numbers."""
-        return replace(self, notes=(*self.notes, *notes))
 
 
 def _result_from_json(data: Mapping[str, Any]) -> MethodResult:

@@ -18,7 +18,7 @@ class Run:
         path: the run folder.
         recipe: the resolved recipe (``recipe.json``).
         environment: versions, device and threads (``environment.json``); empty if an unfinished run has none yet.
-        metrics: one row per epoch in order; ``top1`` in percent, None after an epoch that was not judged.
+        metrics: one row per epoch that was judged, in order; ``top1`` in percent.
         summary: what a finished run says at its end (``summary.json``); None while it is unfinished.
 
     >>> rows = tuple({"epoch": i + 1, "split": "test", "top1": top1} for i, top1 in enumerate((91.0, 93.5, 93.0)))
@@ -45,7 +45,7 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """Epochs completed so far."""
+        """Epochs completed when the run was last judged."""
         return int(self.metrics[-1]["epoch"]) if self.metrics else 0
 
     @property
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def last_top1(self) -> float:
-        """Top-1 accuracy after the last epoch that was judged, in percent; every finished run was judged at its end."""
+        """Top-1 accuracy after the last epoch on record, in percent."""
         return float(self._judged()[-1]["top1"])
 
     @property
@@ -63,10 +63,10 @@ class Run:
         """Highest top-1 accuracy of any epoch, in percent: chosen on the data it is measured on, so no evidence."""
         return max(float(row["top1"]) for row in self._judged())
 
-    def _judged(self) -> list[Mapping[str, Any]]:
-        if rows := [row for row in self.metrics if row.get("top1") is not None]:
-            return rows
-        raise ValueError(f"expected at least one judged epoch in {self.path / 'metrics.jsonl'}, found none yet")
+    def _judged(self) -> tuple[Mapping[str, Any], ...]:
+        if not self.metrics:
+            raise ValueError(f"expected at least one judged epoch in {self.path / 'metrics.jsonl'}, found none yet")
+        return self.metrics
 
 
 def read_run(path: Path | str) -> Run:
@@ -143,7 +143,7 @@ def _read_rows(path: Path, *, finished: bool) -> tuple[dict[str, Any], ...]:
             raise ValueError(f"expected JSON in line {number} of {path}, but it cannot be read: {error}") from error
         _check_row(row, rows[-1] if rows else None, f"line {number} of {path}")
         rows.append(row)
-    if len(splits := sorted({row["split"] for row in rows if row.get("top1") is not None})) > 1:
+    if len(splits := sorted({row["split"] for row in rows})) > 1:
         raise ValueError(f"expected one split to be judged in all rows of {path}, got {splits}")
     return tuple(rows)
 
@@ -158,8 +158,6 @@ def _check_row(row: object, previous: dict[str, Any] | None, where: str) -> None
         raise ValueError(
             f"expected an epoch after {previous['epoch']} in {where}, got {epoch}; one run, one row per epoch"
         )
-    if top1 is None:
-        return
     if not isinstance(top1, int | float) or isinstance(top1, bool) or not 0 <= top1 <= 100:
         raise ValueError(f"expected top1 in percent, 0 to 100, in {where}, got {top1!r}")
     if split not in SPLITS:
@@ -191,11 +189,7 @@ def _check_summary(
         raise ValueError(f"expected a teacher with its sha256, or null, in {path / 'summary.json'}, got {teacher!r}")
     last = summary.get("last")
     told = (summary.get("epochs"), last.get("epoch"), last.get("top1")) if isinstance(last, dict) else None
-    measured = (metrics[-1]["epoch"], metrics[-1]["epoch"], metrics[-1].get("top1"))
-    if measured[2] is None:
-        raise ValueError(
-            f"expected the last row of {path / 'metrics.jsonl'} to hold top1, as every finished run ends judged"
-        )
+    measured = (metrics[-1]["epoch"], metrics[-1]["epoch"], metrics[-1]["top1"])
     if told != measured:
         raise ValueError(
             f"expected summary.json in {path} to end as metrics.jsonl does, at epoch {measured[0]} with "

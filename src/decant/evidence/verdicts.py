@@ -76,7 +76,7 @@ def verdict(comparison: Comparison) -> Verdict:
     >>> results = result("supervised", 90.0, 91.0, 92.0), result("kd", 92.0, 93.5, 93.5)
     >>> said = verdict(Comparison(results, "supervised", None, "test", 60, {}, {}))
     >>> said.claims[0].text
-    'kd against supervised: distillation helped: +2.00 [+0.76, +3.24] percentage points of top-1.'
+    'kd against supervised: distillation helped: +2.00 [+0.76, +3.24] percentage points of top-1 (95% interval).'
     """
     claims = tuple(_claims(comparison))
     return Verdict(claims, tuple(_caveats(comparison, claims)) + comparison.notes)
@@ -85,8 +85,13 @@ def verdict(comparison: Comparison) -> Verdict:
 def describe_difference(interval: Interval) -> str:
     """A paired difference with its sign and interval, in percentage points: ``+2.00 [+1.53, +2.47]``."""
     if interval.low is None or interval.high is None:
-        return f"{interval.mean:+.2f}"
-    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+        return _signed(interval.mean)
+    return f"{_signed(interval.mean)} [{_signed(interval.low)}, {_signed(interval.high)}]"
+
+
+def _signed(points: float) -> str:
+    """``+0.25``; what is left of subtracting equal accuracies is rounding and has no sign to show."""
+    return f"{0.0 if abs(points) < _SAME else points:+.2f}"
 
 
 def _claims(comparison: Comparison) -> Iterator[Claim]:
@@ -139,17 +144,17 @@ def _decide(
     pair = f"{result.name} against {reference.name}"
     if interval.high - interval.low < _SAME:
         text = (
-            f"No verdict on {pair}: all {interval.n} seeds differ by the same {interval.mean:+.2f} percentage points, "
-            "so nothing is known of the spread. See whether the seeds make different runs."
+            f"No verdict on {pair}: all {interval.n} seeds differ by the same {_signed(interval.mean)} percentage "
+            "points, so nothing is known of the spread. See whether the seeds make different runs."
         )
         return Claim(kind, result.name, reference.name, "no verdict", interval, text)
     if interval.low > 0 or interval.high < 0:
         outcome: Outcome = "helped" if interval.low > 0 else "hurt"
-        text = f"{pair}: {kind} {outcome}: {describe_difference(interval)} percentage points of top-1."
+        text = f"{pair}: {kind} {outcome}: {describe_difference(interval)} percentage points of top-1 (95% interval)."
         return Claim(kind, result.name, reference.name, outcome, interval, text)
     text = (
-        f"{pair}: no difference shown; what {kind} does lies between {interval.low:+.2f} and {interval.high:+.2f} "
-        "percentage points of top-1."
+        f"{pair}: no difference shown by {kind}: between {_signed(interval.low)} and {_signed(interval.high)} "
+        "percentage points of top-1 (95% interval)."
     )
     return Claim(kind, result.name, reference.name, "no difference shown", interval, text)
 

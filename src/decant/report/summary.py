@@ -44,9 +44,12 @@ def _bullets(lines: list[str]) -> str:
 
 
 def _what_was_run(comparison: Comparison) -> str:
+    name = wording.named(comparison.data)
+    # A recipe lists the sizes of the made-up data set with every data set; they say nothing about another one.
+    settings = {key: value for key, value in comparison.data.items() if name == "fake" or not key.startswith("fake_")}
     size = f", {comparison.parameters:,} parameters" if comparison.parameters is not None else ""
     lines = [
-        f"Data: {wording.named(comparison.data)} ({wording.settings(comparison.data)}).",
+        f"Data: {name} ({wording.settings(settings)}).",
         *(_teacher(teacher) for teacher in comparison.teachers),
         f"Student: {wording.named(comparison.student)}{size}.",
         f"Every method: {comparison.epochs} epochs, seeds {wording.seeds(comparison.seeds)}, the same for all.",
