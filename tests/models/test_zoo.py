@@ -101,7 +101,7 @@ def test_a_training_step_reaches_every_parameter_and_runs_every_batch_norm_once(
 
 
 def test_nothing_works_in_place() -> None:
-    for name in [*ONE_PER_FAMILY, *TINY]:
+    for name in ZOO | TINY:
         with torch.device("meta"):
             network = create(name)
         assert not any(getattr(module, "inplace", False) for module in network.modules())
@@ -135,10 +135,15 @@ def test_classifiers_start_small(name: str, bias: float, std: float | None) -> N
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("resnet65", "resnet56"), ("shufflenetv2", "ShuffleNetV2"), ("wrn_16_4", "wrn_16_2"), ("digits", "digits_")],
+    [
+        ("resnet65", "resnet56"),
+        ("shufflenetv2", "ShuffleNetV2"),
+        ("wrn_16_4", "wrn_16_2"),
+        ("MOBILENETV2", "MobileNetV2"),
+    ],
 )
 def test_a_wrong_name_lists_the_nearest(name: str, nearest: str) -> None:
-    with pytest.raises(ValueError, match=f"no network is named '{name}'; nearest: .*{nearest}"):
+    with pytest.raises(ValueError, match=f"no network is named '{name}'; nearest: {nearest}"):
         create(name)
 
 

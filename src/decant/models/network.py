@@ -1,11 +1,12 @@
 """What all networks of the zoo have in common: logits out, named inner stages, and how they start."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 
-class ZooNetwork(nn.Module):
+class ZooNetwork(nn.Module, ABC):
     """A classifier of small images (N, channels, H, W) that returns logits (N, C) and names its inner stages.
 
     Attributes:
@@ -16,9 +17,9 @@ class ZooNetwork(nn.Module):
 
     taps: Mapping[str, str]
 
+    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """The logits (N, C) of images (N, channels, H, W)."""
-        raise NotImplementedError
 
 
 def stage_taps(stem: str, stages: Sequence[tuple[str, str]], pooled: str = "pool") -> dict[str, str]:
