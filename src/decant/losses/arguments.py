@@ -47,7 +47,7 @@ def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def working_temperature(temperature: float | Tensor, logits: Tensor) -> float | Tensor:
-    """A positive float as it is; a positive tensor in the type of ``logits``, one entry per position (N, ...)."""
+    """A positive float as it is; a positive tensor like ``logits`` in type and device, expanded to (N, ...)."""
     if not isinstance(temperature, Tensor):
         if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
             raise TypeError(f"temperature must be a float or a tensor, got {type(temperature).__name__}")
@@ -63,7 +63,7 @@ def working_temperature(temperature: float | Tensor, logits: Tensor) -> float | 
         raise ValueError(
             f"a temperature tensor must broadcast to the positions {positions}, got {tuple(temperature.shape)}"
         )
-    working = temperature.to(logits.dtype)
+    working = temperature.to(logits)
     require((working > 0) & working.isfinite(), working, "temperature must be positive and finite")
     return working.expand(positions)
 
@@ -95,7 +95,7 @@ def working_probabilities(target: Tensor, logits: Tensor) -> Tensor:
             "class indices have an integer dtype"
         )
     probabilities = target.detach().to(logits.dtype)
-    require(probabilities >= 0, probabilities, "target probabilities must not be negative")
+    require(probabilities >= 0, probabilities, "target probabilities must be at least 0")
     total = probabilities.sum(dim=1)
     require(
         (total - 1).abs() <= SUM_TOLERANCE,
@@ -107,8 +107,9 @@ def working_probabilities(target: Tensor, logits: Tensor) -> Tensor:
 
 def checked_mask(mask: Tensor, logits: Tensor) -> Tensor:
     """A boolean tensor (N, ...) of the positions that count."""
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask must be boolean, true where a position counts, got {mask.dtype}")
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"mask must be a boolean tensor, true where a position counts, got {found}")
     positions = position_shape(logits)
     if mask.shape != positions:
         raise ValueError(f"mask for logits {tuple(logits.shape)} must have shape {positions}, got {tuple(mask.shape)}")

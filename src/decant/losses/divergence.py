@@ -57,8 +57,8 @@ class Odds(NamedTuple):
 
 def binary_kl(p: Odds, q: Odds) -> Tensor:
     """KL of the yes/no distributions with odds p and q, elementwise; log p(yes) = logsigmoid(log odds)."""
-    # p itself comes from the odds, not from their logarithm, whose rounding would grow with its size when exponentiated;
-    # the larger of the two is brought to 1 first, so that none overflows.
+    # p itself comes from the odds, not from their logarithm, whose rounding grows with its size once exponentiated;
+    # where the class leads, both are scaled down by its lead first, so that nothing overflows.
     shift = p.scaled.detach().clamp(min=0.0)
     yes, no = (p.scaled - shift).exp(), p.others * (-shift).exp()
     p_log, q_log = p.log(), q.log()

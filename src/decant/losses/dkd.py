@@ -58,8 +58,8 @@ def dkd_loss(
         ignore_index: the class index of positions that do not count; without meaning for other kinds of target.
 
     Returns:
-        T^2 times nats, in float32, or float64 if either network's logits are. NaN or infinite logits at a position
-        that counts give NaN; at one that does not they change nothing.
+        T^2 times nats, in float32, or float64 if either network's logits are. NaN logits at a position that counts
+        give NaN, infinite ones NaN or infinity; at a position that does not count they change nothing.
 
     Raises:
         TypeError: logits that are not floating point, a target that is neither integer nor floating.

@@ -31,8 +31,8 @@ def kd_loss(
         mask: boolean (N, d1, ...), true where a position counts; None counts all.
 
     Returns:
-        T^2 times nats, in float32, or float64 if either network's logits are. NaN or infinite logits at a position
-        that counts give NaN; at one that does not they change nothing.
+        T^2 times nats, in float32, or float64 if either network's logits are. NaN logits at a position that counts
+        give NaN, infinite ones NaN or infinity; at a position that does not count they change nothing.
 
     Raises:
         TypeError: logits that are not floating point, a mask that is not boolean.
