@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test test-slow clean
+.PHONY: help install demo check format test test-slow tables clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +24,7 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 install: $(BIN)/.installed  ## the package and what it needs, in .venv
 
 demo: $(BIN)/.installed  ## a student alone, with KD, with KD matched, with DKD, on real digits
-	$(BIN)/decant compare demo --out runs/demo
+	$(BIN)/decant compare demo --seeds 10
 
 check: $(BIN)/.installed-dev  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -40,6 +40,10 @@ test: $(BIN)/.installed-dev  ## the tests, in minutes
 
 test-slow: $(BIN)/.installed-dev  ## processes, kills, every recipe
 	$(BIN)/python -m pytest -m slow
+
+PAGES := README.md $(shell find docs -name '*.md')
+tables: $(BIN)/.installed  ## the tables in README and docs, made anew from results/
+	$(BIN)/python -m decant.report.pages $(PAGES)
 
 clean:  ## remove what was installed and cached (not runs, not data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -4,15 +4,29 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
+
+
+class _Commands(TyperGroup):
+    """All commands: an interrupt ends in words, before typer makes it a silent exit."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Console(stderr=True).print("decant: interrupted; the same command goes on from here", style="red")
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="decant",
-    help="Knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation (DKD).",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,7 +39,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/RECIPE]")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
 TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -34,6 +48,13 @@ DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missin
 
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
+
+
+@app.callback()
+def options(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code a fault arose.")] = False,
+) -> None:
+    """Knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation (DKD)."""
 
 
 @app.command()
@@ -50,6 +71,7 @@ def train(
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
     from decant.engine import Places
     from decant.engine import train as train_recipe
+    from decant.engine.parallel import is_main_process
     from decant.engine.progress import reporter_for
     from decant.recipe import find_recipe, load_recipe
 
@@ -59,6 +81,8 @@ def train(
     folder = out or _default_folder(path)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
+    if not is_main_process():
+        return
     last, best = summary["last"], summary["best"]
     console().print(
         f"{summary['network']}: top-1 {last['top1']:.2f}% on {last['split']} after epoch {last['epoch']} "
@@ -75,6 +99,9 @@ def compare(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 5,
     changes: SetOption = None,
     out: OutOption = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Also copy the evidence here, a new folder; no weights.")
+    ] = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
     device: DeviceOption = "auto",
@@ -83,28 +110,34 @@ def compare(
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
-    from decant.engine.checkpoint import write_text
     from decant.engine.compare import compare as compare_methods
+    from decant.engine.parallel import is_main_process
+    from decant.engine.plan import Plan
     from decant.engine.progress import reporter_for
+    from decant.engine.publish import publish, refuse_results
     from decant.evidence import verdict
     from decant.recipe import find_recipe, load_recipe
-    from decant.report import comparison_chart, comparison_table, summary_markdown
+    from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or ())
     _use_threads(threads)
-    folder = out or _default_folder(path)
+    folder = out or Path("runs/compare") / _recipe_name(path)
     places = Places(teachers=teachers, data=data, device=device, download=download)
+    if results is not None:
+        refuse_results(results)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
-    command = ["decant", "compare", recipe, "--methods", ",".join(names), "--seeds", str(seeds)]
+    if not is_main_process():
+        return
+    command = ["decant", "compare", _recipe_name(path), "--methods", ",".join(names), "--seeds", str(seeds)]
     command += [part for change in changes or () for part in ("--set", change)]
-    write_text(folder / "comparison.json", json.dumps(comparison.to_json(), indent=2) + "\n")
-    comparison_chart(comparison, folder / "chart.png")
-    write_text(folder / "README.md", summary_markdown(comparison, command=shlex.join(command), chart="chart.png"))
+    write_comparison(comparison, folder, command=shlex.join(command))
     console().print(comparison_table(comparison))
     for line in verdict(comparison).lines:
-        console().print(line, highlight=False)
+        console().print(line, highlight=False, markup=False)
+    if results is not None:
+        publish(Plan(settings, names, seeds, folder), teachers, results)
     console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
 
 
@@ -157,16 +190,14 @@ def main() -> None:
     """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
     from decant.engine.fit import NonFiniteLossError
 
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
-        app()
+        app(args=arguments)
     except (ValueError, OSError, NonFiniteLossError) as error:
-        if "--traceback" in sys.argv:
+        if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("decant: interrupted; the same command goes on from here", style="red")
-        sys.exit(130)
 
 
 def console() -> Console:
@@ -182,10 +213,16 @@ def _use_threads(threads: int | None) -> None:
 
 
 def _default_folder(path: Path) -> Path:
+    """Beside the others; for a recipe out of a run folder that folder itself, where the run goes on."""
+    return path.parent if path.name == "recipe.json" else Path("runs") / _recipe_name(path)
+
+
+def _recipe_name(path: Path) -> str:
+    """A shipped recipe's name, or the file's: what a command that is written down calls it."""
     from decant.recipe import shipped_recipes
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
-    return Path("runs") / names.get(path.resolve(), path.stem)
+    return names.get(path.resolve(), path.stem)
 
 
 def _methods() -> Table:

@@ -50,20 +50,20 @@ def load_resume_state(path: Path) -> dict[str, Any]:
     try:
         return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
+        # Without torch's words: they recommend to unpickle without restriction.
         raise ValueError(
-            f"{path}: the resume state cannot be read ({type(error).__name__}: {error}); "
-            "remove this file to start the run again from its first epoch"
+            f"{path}: the resume state cannot be read, it is damaged or holds more than a run writes "
+            f"({type(error).__name__}); remove this file to start the run again from its first epoch"
         ) from error
 
 
-def random_state() -> dict[str, Tensor | list[Tensor]]:
-    """The state of torch's generators, which dropout and the like draw from."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def random_state(device: torch.device) -> dict[str, Tensor | None]:
+    """The state of the run's generators, which dropout and the like draw from: the CPU's and its device's."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put torch's generators back."""
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Put the run's generators back."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

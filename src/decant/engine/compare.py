@@ -1,32 +1,26 @@
 """Methods side by side on equal terms: tuned on validation images with seeds of their own, then run on shown seeds."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from decant.data import Splits
+from decant.engine.checkpoint import write_text
 from decant.engine.estimate import duration
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
+from decant.engine.plan import Plan, PlannedRun
 from decant.engine.progress import Reporter
-from decant.engine.record import finished
+from decant.engine.record import differences, finished
 from decant.engine.run import find_teacher, load_data, train
 from decant.engine.teacher import Teacher
-from decant.engine.training import Training
+from decant.engine.training import Supply, Training, own_random_state
 from decant.evidence import Comparison, Run, Tuning, compare_runs, mean_std, read_run
-from decant.interfaces import MethodSettings
-from decant.recipe import KD_MATCHED, Recipe, method_settings, with_candidate
+from decant.recipe import KD_MATCHED, Recipe, load_recipe, recipe_to_dict
 
-FIRST_TUNING_SEED = 1000
-"""Tuning seeds count from here, shown seeds from the recipe's: they never meet."""
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A run to do: its recipe, and its folder below the comparison's."""
-
-    recipe: Recipe
-    folder: Path
+COMPARED_FILE = "compared.json"
+"""The recipe of a comparison, in its folder; the runs below have recipes of their own."""
 
 
 def compare(
@@ -40,8 +34,8 @@ def compare(
 ) -> Comparison:
     """Train every method with the same seeds and the same budget, and put the results side by side.
 
-    What is finished in ``out`` is not run again, so that an interrupted comparison goes on and a larger number of
-    seeds adds to a smaller one.
+    What is finished in ``out`` is not run again, so that an interrupted comparison goes on, and more seeds, methods or
+    candidates add to what is there.
 
     Args:
         recipe: data, networks and training that all share; ``recipe.compare`` says how methods are set and tuned.
@@ -52,30 +46,29 @@ def compare(
         reporter: where to say what is going on.
 
     Raises:
-        ValueError: no or repeated names, an unknown one, no seeds, or methods that need a teacher without one.
+        FileExistsError: ``out`` holds something else.
+        ValueError: methods that cannot be compared fairly, see :class:`decant.engine.plan.Plan`.
     """
-    reporter = reporter or Reporter()
-    _check(recipe, names, seeds)
-    settings = {name: method_settings(name, recipe.method, recipe.compare) for name in names}
+    plan = Plan(recipe, names, seeds, out)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    reporter = reporter if reporter is not None and parallel.main else Reporter()
+    _refuse_another(recipe, out)
     splits = load_data(recipe, places)
+    Supply(recipe, splits, parallel)  # its faults come before the teacher is trained, not after
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
-    tuning_plan = {
-        name: _tuning_plan(recipe, name, settings[name], out) for name in names if name in recipe.compare.tune
-    }
-    _announce(recipe, settings, seeds, tuning_plan, out, splits, teacher, places, reporter)
+    _announce(plan, _Bench(places, splits, teacher, reporter))
+    if parallel.main:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / COMPARED_FILE, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
 
     bench = _Bench(places, splits, teacher, reporter)
-    tunings: dict[str, Tuning] = {}
-    for name, plan in tuning_plan.items():
-        tunings[name] = _tune(recipe, name, plan, bench)
-        settings[name] = with_candidate(settings[name], tunings[name].parameter, tunings[name].chosen)
-        reporter.say(f"{name}: {tunings[name].parameter} = {tunings[name].chosen:g} was best on the validation images")
-
+    tunings = {name: _tune(plan, name, bench) for name in plan.tuned}
     runs: dict[str, list[Run]] = {name: [] for name in names}
-    for seed in range(recipe.seed, recipe.seed + seeds):  # seed by seed: what is done when interrupted is paired
+    for seed in plan.seeds:  # seed by seed: what is done when interrupted is paired
         for name in names:
-            runs[name].append(bench.run(_shown(recipe, name, settings[name], seed, out)))
-    return compare_runs(runs, control=KD_MATCHED, baseline="supervised", tuning=tunings)
+            chosen = tunings[name].chosen if name in tunings else None
+            runs[name].append(bench.run(plan.shown(name, seed, chosen)))
+    return compare_runs(runs, control=KD_MATCHED, baseline="supervised", tuning=tunings, notes=_notes(recipe))
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class _Bench:
     teacher: Teacher | None
     reporter: Reporter
 
-    def run(self, planned: _Planned) -> Run:
+    def run(self, planned: PlannedRun) -> Run:
         """The finished run, trained now unless it was before."""
         train(
             planned.recipe,
@@ -101,69 +94,54 @@ class _Bench:
         return read_run(planned.folder)
 
 
-def _shown(recipe: Recipe, name: str, settings: MethodSettings, seed: int, out: Path) -> _Planned:
-    return _Planned(replace(recipe, method=settings, seed=seed, judged_on="test"), out / name / f"seed-{seed}")
+def _tune(plan: Plan, name: str, bench: _Bench) -> Tuning:
+    candidates = plan.tuning(name)
+    scores = {value: mean_std([bench.run(run).last_top1 for run in runs]).mean for value, runs in candidates.items()}
+    chosen = max(scores, key=lambda value: scores[value])
+    bench.reporter.say(f"{name}: {plan.parameter(name)} = {chosen:g} was best on the validation images")
+    seeds = tuple(run.recipe.seed for run in candidates[chosen])
+    return Tuning(parameter=plan.parameter(name), candidates=scores, chosen=chosen, seeds=seeds)
 
 
-def _tuning_plan(recipe: Recipe, name: str, settings: MethodSettings, out: Path) -> dict[float, list[_Planned]]:
-    ((parameter, candidates),) = recipe.compare.tune[name].items()
-    plan: dict[float, list[_Planned]] = {}
-    for value in candidates:
-        candidate = with_candidate(settings, parameter, value)
-        plan[value] = [
-            _Planned(
-                replace(recipe, method=candidate, seed=seed, judged_on="validation"),
-                out / "tuning" / f"{name}-{parameter}-{value:g}" / f"seed-{seed}",
+def _notes(recipe: Recipe) -> tuple[str, ...]:
+    """What belongs beside the numbers."""
+    notes = recipe.compare.notes
+    if recipe.compare.tune and recipe.teacher is not None and recipe.teacher.recipe is None:
+        notes += (
+            "The teacher came as a file: if it was trained on the validation images, tuning saw what it memorised.",
+        )
+    return notes
+
+
+def _refuse_another(recipe: Recipe, out: Path) -> None:
+    """Refuse a folder that holds anything but this comparison."""
+    if not out.exists():
+        return
+    present = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(".")) if out.is_dir() else [""]
+    if present and COMPARED_FILE not in present:
+        raise FileExistsError(
+            f"{out} holds files but no comparison ({', '.join(present[:3])}); give another folder with --out"
+        )
+    if present:
+        there, here = (recipe_to_dict(kind.trained) for kind in (load_recipe(out / COMPARED_FILE), recipe))
+        if there != here:
+            raise FileExistsError(
+                f"{out} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "
+                "give another folder with --out"
             )
-            for seed in range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + recipe.compare.tuning_seeds)
-        ]
-    return plan
 
 
-def _tune(recipe: Recipe, name: str, plan: dict[float, list[_Planned]], bench: _Bench) -> Tuning:
-    scores = {value: mean_std([bench.run(run).last_top1 for run in runs]).mean for value, runs in plan.items()}
-    (parameter,) = recipe.compare.tune[name]
-    return Tuning(
-        parameter=parameter,
-        candidates=scores,
-        chosen=max(scores, key=lambda value: scores[value]),
-        seeds=tuple(run.recipe.seed for run in next(iter(plan.values()))),
-    )
-
-
-def _check(recipe: Recipe, names: Sequence[str], seeds: int) -> None:
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"expected different methods to compare, got {list(names)}")
-    if seeds < 1:
-        raise ValueError(f"expected at least 1 seed, got {seeds}")
-    last = recipe.seed + seeds - 1
-    if last >= FIRST_TUNING_SEED and recipe.compare.tune:
-        raise ValueError(f"seeds from {FIRST_TUNING_SEED} on are for tuning; got {recipe.seed} to {last}")
-    if recipe.teacher is None and any(name != "supervised" for name in names):
-        raise ValueError(f"{', '.join(names)}: these methods learn from a teacher, but the recipe has none")
-
-
-def _announce(
-    recipe: Recipe,
-    settings: dict[str, MethodSettings],
-    seeds: int,
-    tuning: dict[str, dict[float, list[_Planned]]],
-    out: Path,
-    splits: Splits,
-    teacher: Teacher | None,
-    places: Places,
-    reporter: Reporter,
-) -> None:
+def _announce(plan: Plan, bench: _Bench) -> None:
     """Say how many runs there are and how long those that are left will take."""
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=bench.places.device, precision=plan.recipe.train.precision)
     total, seconds, count = 0, 0.0, 0
-    for name, method in settings.items():
-        plan = [_shown(recipe, name, method, seed, out) for seed in range(recipe.seed, recipe.seed + seeds)]
-        plan += [run for runs in tuning.get(name, {}).values() for run in runs]
-        left = [run for run in plan if not finished(run.folder)]
-        total, count = total + len(plan), count + len(left)
+    for name in plan.names:
+        runs = list(plan.runs(name))
+        left = [run for run in runs if not finished(run.folder)]
+        total, count = total + len(runs), count + len(left)
         if left:
-            each = Training(left[0].recipe, splits, teacher, parallel).estimate(out)
+            with own_random_state(parallel.device):
+                each = Training(left[0].recipe, bench.splits, bench.teacher, parallel).estimate(plan.out)
             seconds += each.seconds * len(left)
     if count:
-        reporter.say(f"{out}: {count} of {total} runs to do, about {duration(seconds)}")
+        bench.reporter.say(f"{plan.out}: {count} of {total} runs to do, about {duration(seconds)}")

@@ -12,6 +12,9 @@ from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSett
 from decant.methods import METHODS, weighted_total
 from decant.models import Tapped
 
+_LATE = 1e6
+"""An epoch after any warm-up."""
+
 
 class Distilled(NamedTuple):
     """What one step gives: the loss to call ``backward`` on, the raw terms by name, and the student's logits (N, C)."""
@@ -38,9 +41,11 @@ class Distiller(nn.Module):
 
     Raises:
         ValueError: an unknown method, or a method that needs a teacher without one.
+        TypeError: a method that is none of the three, such as settings that were not called.
 
+    >>> from decant.methods import DKDSettings
     >>> student, teacher = nn.Linear(8, 4), nn.Linear(8, 4)
-    >>> distiller = Distiller(student, teacher, "dkd")
+    >>> distiller = Distiller(student, teacher, DKDSettings(beta=2.0, warmup=0))
     >>> loss, terms, logits = distiller(torch.randn(2, 8), torch.tensor([1, 3]))
     >>> sorted(terms), logits.shape
     (['hard', 'nckd', 'tckd'], torch.Size([2, 4]))
@@ -58,6 +63,11 @@ class Distiller(nn.Module):
         facts: DataFacts | None = None,
     ) -> None:
         super().__init__()
+        for role, network in (("student", student), ("teacher", teacher)):
+            if not isinstance(network, nn.Module) and not (network is None and role == "teacher"):
+                raise TypeError(
+                    f"{role} must be a torch module, got {type(network).__name__}; see decant.models.create"
+                )
         if teacher is not None:
             if teacher is student:
                 raise ValueError("student and teacher are the same module; the teacher must be a network of its own")
@@ -80,6 +90,7 @@ class Distiller(nn.Module):
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{type(method).__name__} learns from a teacher, but teacher is None")
         self.method = method
+        self._warms_up = method.weights(0.0) != method.weights(_LATE)
         self._student = Tapped(student, _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
         self._teacher: tuple[Tapped, ...] = ()
@@ -110,7 +121,7 @@ class Distiller(nn.Module):
         target: Tensor | None = None,
         *,
         index: Tensor | None = None,
-        epoch: float = 0.0,
+        epoch: float | None = None,
     ) -> Distilled:
         """The loss of one batch.
 
@@ -118,21 +129,34 @@ class Distiller(nn.Module):
             images: (N, ...), or one such tensor per view where the method asks for several views.
             target: class indices (N,), probabilities (N, C), or None where the method can do without.
             index: position of each sample in the data set (N,), for methods with a memory.
-            epoch: epochs completed so far, fractional inside an epoch; drives warm-ups.
+            epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
+                need it.
 
         Raises:
-            ValueError: another number of views than the method wants.
+            TypeError: images that are neither a tensor nor a tuple of tensors.
+            ValueError: another number of views than the method wants; no epoch where the weights depend on it.
         """
         views = images if isinstance(images, tuple) else (images,)
+        if not all(isinstance(view, Tensor) for view in views):
+            raise TypeError(f"images must be a tensor, or a tuple of one tensor per view, got {type(images).__name__}")
         if len(views) != self.method.views:
             raise ValueError(
                 f"{type(self.method).__name__} wants {self.method.views} views per sample, got {len(views)}"
             )
+        if epoch is None:
+            if self._warms_up:
+                raise ValueError(
+                    f"the weights of {type(self.method).__name__} change with the epoch (a warm-up): give epoch=, the "
+                    "epochs completed so far, or switch it off in the settings (warmup=0)"
+                )
+            epoch = 0.0
         if index is None:
             index = torch.arange(len(views[0]), device=views[0].device)
         student = _all_views(self._student, views)
         teacher = None
         if self._teacher:
+            if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
+                self._teacher[0].network.eval()
             with torch.no_grad():
                 teacher = _all_views(self._teacher[0], views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
@@ -140,19 +164,21 @@ class Distiller(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `.to()`, `.cuda()`, `.double()` end here: the teacher follows although it is not a submodule.
-        apply: Callable[..., object] = super()._apply
-        for teacher in self._teacher:
-            teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        apply(fn, recurse)
+        moves: list[Callable[..., object]] = [super()._apply, *(teacher._apply for teacher in self._teacher)]
+        for move in moves:
+            move(fn, recurse)
         return self
 
 
 def _settings(method: str | MethodSettings) -> MethodSettings:
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
-    return METHODS[method]()
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
+        return METHODS[method]()
+    if isinstance(method, type) or not isinstance(method, MethodSettings):
+        hint = "; call it to make one" if isinstance(method, type) else ""
+        raise TypeError(f"method is a name, settings or a built Method, got {method!r}{hint}")
+    return method
 
 
 def _chosen(method: Method, taps: Mapping[str, str], role: str) -> dict[str, str]:

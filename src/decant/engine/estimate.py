@@ -14,6 +14,7 @@ from decant.engine.parallel import Parallel
 from decant.interfaces import Batch
 
 _TIMED_STEPS = 3
+_BESIDES = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Estimate:
 def duration(seconds: float) -> str:
     """Seconds in words.
 
-    >>> duration(42.3), duration(750), duration(9000)
+    >>> duration(42.3), duration(780), duration(9000)
     ('42 s', '13 min', '2.5 h')
     """
     if seconds < 90:
@@ -68,6 +69,7 @@ def estimate(
     folder: Path,
     steps: int,
     evaluations: int,
+    averaged: bool = False,
 ) -> Estimate:
     """Time a few steps with a real batch on a copy of the student, and add up.
 
@@ -79,6 +81,7 @@ def estimate(
         folder: the run folder.
         steps: training steps from now on.
         evaluations: evaluations from now on.
+        averaged: whether a moving average is kept.
     """
     copy = distiller.copy().train()
     devices = [batch.index.device] if batch.index.is_cuda else []
@@ -94,7 +97,9 @@ def estimate(
         where = where.parent
     return Estimate(
         seconds=steps * per_step + evaluations * judged.size * per_sample,
-        bytes=4 * weights,  # weights and momentum in the resume state, twice while one replaces the other; the student
+        # Weights, momentum and average in the resume state, which is there twice while one replaces the other; a little
+        # for all that is not weights.
+        bytes=2 * (3 if averaged else 2) * weights + _BESIDES,
         free=shutil.disk_usage(where).free,
     )
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from decant.data import load
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.evaluate import Score, evaluate
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.models import create, load_weights
+from decant.engine.teacher import trained_network
 from decant.recipe import Recipe, load_recipe
 
 
@@ -39,6 +41,9 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -
     recipe = load_recipe(recipe_file)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images = load(recipe.data, root=places.data, device=parallel.device, download=places.download).test
-    network = create(recipe.student.name, num_classes=len(images.classes), in_channels=images.shape[1])
-    load_weights(network, weights)
-    return Judged(recipe, images.name, evaluate(network.to(parallel.device), images, parallel))
+    network = trained_network(recipe.student.name, weights, classes=len(images.classes), channels=images.shape[1])
+    # In the memory layout of the run, on which rounding may depend.
+    layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    network.to(parallel.device).to(memory_format=layout)
+    score = evaluate(network, images, parallel, channels_last=recipe.train.channels_last)
+    return Judged(recipe, images.name, score)

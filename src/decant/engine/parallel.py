@@ -6,9 +6,15 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin, broadcast
 from torch import Tensor, nn
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def is_main_process() -> bool:
+    """Whether this is the first process of the run, which prints; also the answer where there is only one."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 class Parallel:
@@ -36,12 +42,18 @@ class Parallel:
         self._accelerator = Accelerator(
             cpu=on_cpu,
             mixed_precision=_PRECISION[precision],
-            gradient_accumulation_steps=1,
+            # As a plugin: the plain number would be overruled by an environment variable, and gradients divided by it.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
             dynamo_backend="no",
             log_with=None,
             device_placement=True,
         )
         self.precision = precision
+        if self.device.type != ("cpu" if on_cpu else "cuda"):
+            raise RuntimeError(
+                f"an environment variable of accelerate moved the run to {self.device}; unset ACCELERATE_TORCH_DEVICE "
+                "and ACCELERATE_USE_CPU: the device is an argument here"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +103,16 @@ class Parallel:
     def total(self, values: Tensor) -> Tensor:
         """Sum over processes."""
         return cast(Tensor, self._accelerator.reduce(values, reduction="sum"))
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the first one's buffers, such as BatchNorm's statistics, which each gathers for itself."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                broadcast(buffer, from_process=0)
+
+    def main_first(self) -> AbstractContextManager[Any]:
+        """The main process does what is inside before the others: a download, say."""
+        return cast(AbstractContextManager[Any], self._accelerator.main_process_first())
 
     def wait(self) -> None:
         """Return when every process has come here."""

@@ -1,6 +1,8 @@
 """What a person sees while something runs: bars on a terminal, now and then a line elsewhere, or nothing."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -14,8 +16,17 @@ class Reporter:
     def say(self, text: str) -> None:
         """One line that matters."""
 
+    @contextmanager
+    def working(self, title: str, batches: int, done: int = 0) -> Iterator[None]:
+        """Inside, work of so many batches goes on, of which ``done`` were behind it already."""
+        self.start(title, batches, done)
+        try:
+            yield
+        finally:
+            self.stop()
+
     def start(self, title: str, batches: int, done: int = 0) -> None:
-        """Work of so many batches begins, of which ``done`` are behind it already."""
+        """The work begins."""
 
     def advance(self) -> None:
         """A batch is done."""

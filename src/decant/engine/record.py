@@ -5,18 +5,28 @@ summary.json when it is done.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from torch import nn
 
-from decant.engine.checkpoint import RESUME_FILE, STUDENT_FILE, save_network, save_resume_state, write_text
+from decant.engine.checkpoint import (
+    RESUME_FILE,
+    STUDENT_FILE,
+    save_network,
+    save_resume_state,
+    write_text,
+)
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
 from decant.recipe import Recipe, RecipeError, recipe_from_dict, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
+RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
+"""The files of a run that show its result."""
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -31,10 +41,10 @@ def finished(folder: Path) -> bool:
 
 
 class RunFolder:
-    """One run's folder; only the main process writes.
+    """One run's folder; only the main process writes, and nothing before :meth:`claimed`.
 
     Args:
-        path: the folder; made if it is not there.
+        path: the folder.
         recipe: what runs in it.
         parallel: says which process writes, and on what it runs.
 
@@ -45,18 +55,56 @@ class RunFolder:
     def __init__(self, path: Path, recipe: Recipe, parallel: Parallel) -> None:
         self.path = path
         self.main = parallel.main
-        self.student_file = path / STUDENT_FILE
+        self._recipe = recipe
+        self._parallel = parallel
         self.resume_file = path / RESUME_FILE
         self._metrics = path / "metrics.jsonl"
+        self._environment = path / "environment.json"
         self._refuse_another(recipe)
-        self.moved: tuple[str, ...] = ()
-        """What differs from the environment in which this run was started."""
-        if self.main:
-            path.mkdir(parents=True, exist_ok=True)
-            if not (path / "recipe.json").exists():
-                write_text(path / "recipe.json", json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
-            self.moved = self._write_environment(describe_environment(parallel))
-        parallel.wait()
+
+    @contextmanager
+    def claimed(self, rows: Sequence[dict[str, Any]]) -> Iterator[None]:
+        """Hold the folder for this process alone, with the log of the epochs that need not be trained again.
+
+        Nothing is written before: a fault that comes earlier leaves no trace.
+
+        Raises:
+            FileExistsError: another process is at work in it.
+        """
+        with self._lock() if self.main else nullcontext():
+            if self.main:
+                for leaving in self.path.glob(".*.tmp"):  # half-written files of a run that was killed
+                    leaving.unlink()
+                if not (self.path / "recipe.json").exists():
+                    write_text(self.path / "recipe.json", json.dumps(recipe_to_dict(self._recipe), indent=2) + "\n")
+                self._write_environment()
+                # Lines after the resume point are of epochs that run again.
+                write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+            self._parallel.wait()
+            yield
+
+    def moved(self) -> list[str]:
+        """What differs from the environment in which the interrupted run was started."""
+        if not self._environment.exists():
+            return []
+        start = json.loads(self._environment.read_text(encoding="utf-8"))
+        start.pop("resumed", None)
+        return differences(start, describe_environment(self._parallel))
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise FileExistsError(
+                f"another process is at work in {self.path}; wait until it is done, or give another folder"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def finished(self) -> bool:
@@ -69,48 +117,43 @@ class RunFolder:
             with self._metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
-    def rewind(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Make metrics.jsonl hold exactly these rows: lines after the resume point are of epochs that run again."""
-        if self.main:
-            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
-
     def save_resume_state(self, state: dict[str, Any]) -> None:
         """Keep what resuming needs."""
         if self.main:
             save_resume_state(self.resume_file, state)
 
     def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str]) -> None:
-        """Write the student and then the summary; the resume state is of no use any more."""
+        """Write the student and then the summary; the resume state is of no use any more.
+
+        Returns on every process when the files are there: the next thing may be to read them.
+        """
         if self.main:
             header = {
                 "network": summary["network"],
                 "classes": json.dumps(list(classes)),
                 "weights": summary["evaluated"],
             }
-            save_network(self.student_file, network, header)
+            save_network(self.path / STUDENT_FILE, network, header)
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.resume_file.unlink(missing_ok=True)
+        self._parallel.wait()
 
-    def _write_environment(self, now: dict[str, Any]) -> tuple[str, ...]:
+    def _write_environment(self) -> None:
         """Keep the environment of the start; note under "resumed" where a later one differs."""
-        path = self.path / "environment.json"
-        if not path.exists() or not self.resume_file.exists():
-            if not self.finished:
-                write_text(path, json.dumps(now, indent=2) + "\n")
-            return ()
-        start = json.loads(path.read_text(encoding="utf-8"))
-        resumed = start.pop("resumed", [])
-        moved = differences(start, now)
-        if moved:
-            write_text(path, json.dumps({**start, "resumed": [*resumed, moved]}, indent=2) + "\n")
-        return tuple(moved)
+        values = describe_environment(self._parallel)
+        if self.resume_file.exists() and self._environment.exists():
+            moved = self.moved()
+            values = json.loads(self._environment.read_text(encoding="utf-8"))
+            if moved:
+                values["resumed"] = [*values.get("resumed", []), moved]
+        write_text(self._environment, json.dumps(values, indent=2) + "\n")
 
     def _refuse_another(self, recipe: Recipe) -> None:
         if not self.path.exists():
             return
         if not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; give another folder for the run")
-        present = {entry.name for entry in self.path.iterdir() if not entry.name.endswith(".tmp")}
+        present = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
         if "recipe.json" not in present:
             if present:
                 raise FileExistsError(
@@ -121,8 +164,8 @@ class RunFolder:
             there = recipe_from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
         except (RecipeError, json.JSONDecodeError) as error:
             raise FileExistsError(f"{self.path} holds a run whose recipe.json cannot be read: {error}") from None
-        if there != recipe:
-            differing = differences(recipe_to_dict(there), recipe_to_dict(recipe))
+        if there.trained != recipe.trained:
+            differing = differences(recipe_to_dict(there.trained), recipe_to_dict(recipe.trained))
             more = f"; and {len(differing) - 4} more" if len(differing) > 4 else ""
             raise FileExistsError(
                 f"{self.path} holds the run of another recipe ({'; '.join(differing[:4])}{more}); "

@@ -1,24 +1,20 @@
 """A recipe from start to end: data, teacher, training, and a run folder that can be resumed, repeated and believed."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from decant.data import Splits, load
-from decant.engine.checkpoint import load_resume_state
+from decant.engine.checkpoint import STUDENT_FILE, load_resume_state
 from decant.engine.estimate import size
 from decant.engine.fit import EpochLog
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
-from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, load_teacher, student_file, teacher_folder
-from decant.engine.training import Training
+from decant.engine.record import RunFolder, differences, finished, read_summary
+from decant.engine.teacher import Teacher, load_teacher, teacher_folder
+from decant.engine.training import Supply, Training, own_random_state
 from decant.recipe import Recipe
 
 
@@ -54,27 +50,30 @@ def train(
         OSError: less free disk than the run needs.
         NonFiniteLossError: the training diverged.
     """
-    reporter = reporter or Reporter()
-    folder = RunFolder(out, recipe, Parallel(device=places.device, precision=recipe.train.precision))
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    reporter = reporter if reporter is not None and parallel.main else Reporter()
+    folder = RunFolder(out, recipe, parallel)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")
         return read_summary(out)
     if splits is None:
         splits = load_data(recipe, places)
+    Supply(recipe, splits, parallel)  # its faults come before the teacher is trained, not after
     if teacher is None and recipe.teacher is not None:
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with _own_random_state(parallel.device):
+    with own_random_state(parallel.device):
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, reporter, announce)
 
 
 def load_data(recipe: Recipe, places: Places) -> Splits:
     """The recipe's data on the device."""
-    device = Parallel(device=places.device).device
-    return load(recipe.data, root=places.data, device=device, download=places.download)
+    parallel = Parallel(device=places.device)
+    with parallel.main_first():
+        return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
 
 
 def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Reporter | None = None) -> Teacher | None:
@@ -91,7 +90,8 @@ def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Re
         else:
             reporter.say(f"teacher {settings.network}: trained first, kept in {folder}")
             train(settings.recipe, folder, places, reporter=reporter)
-        path, top1 = student_file(folder), read_summary(folder)["last"]["top1"]
+        last = read_summary(folder)["last"]
+        path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
     images = splits.train
     return load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
 
@@ -100,12 +100,15 @@ def _train_to_the_end(
     training: Training, folder: RunFolder, teacher: Teacher | None, reporter: Reporter, announce: bool
 ) -> dict[str, Any]:
     recipe, settings = training.recipe, training.recipe.train
-    progress = _take_up(training, folder, reporter)
+    origin = {"teacher": teacher.sha256 if teacher is not None else None, "data": training.train_set.fingerprint()}
+    progress = _take_up(training, folder, origin, reporter)
     if announce:
         _announce(training, folder, progress.epoch, reporter)
     title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
-    reporter.start(title, settings.epochs * training.steps, progress.epoch * training.steps)
-    try:
+    with (
+        folder.claimed(progress.rows),
+        reporter.working(title, settings.epochs * training.steps, progress.epoch * training.steps),
+    ):
         for epoch in range(progress.epoch, settings.epochs):
             started = time.perf_counter()
             log = training.fit_epoch(epoch, reporter)
@@ -119,11 +122,9 @@ def _train_to_the_end(
                 folder.add(row)
                 reporter.status(_status(title, row, settings.epochs))
             if not last and progress.epoch % settings.checkpoint_every == 0:
-                folder.save_resume_state({**vars(progress), "training": training.state_dict()})
-    finally:
-        reporter.stop()
-    summary = _summary(training, teacher, progress)
-    folder.finish(training.deployed, summary, training.train_set.classes)
+                folder.save_resume_state({"origin": origin, **vars(progress), "training": training.state_dict()})
+        summary = _summary(training, teacher, origin["data"], progress)
+        folder.finish(training.deployed, summary, training.train_set.classes)
     return summary
 
 
@@ -136,17 +137,21 @@ class _Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _take_up(training: Training, folder: RunFolder, reporter: Reporter) -> _Progress:
+def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None], reporter: Reporter) -> _Progress:
     """The progress that the folder holds, put into ``training``; none for a new run."""
-    progress = _Progress()
-    if folder.resume_file.exists():
-        state = load_resume_state(folder.resume_file)
-        training.load_state_dict(state.pop("training"))
-        progress = _Progress(**state)
-        reporter.say(f"{folder.path}: goes on after epoch {progress.epoch} of {training.recipe.train.epochs}")
-        if folder.moved:
-            reporter.say("  not bit-equal to an undisturbed run, since it began elsewhere: " + "; ".join(folder.moved))
-    folder.rewind(progress.rows)
+    if not folder.resume_file.exists():
+        return _Progress()
+    state = load_resume_state(folder.resume_file)
+    if (began_with := state.pop("origin")) != origin:
+        raise FileExistsError(
+            f"{folder.path} holds a part of this run that was trained with other material "
+            f"({'; '.join(differences(began_with, origin))}); bring it back, or give another folder"
+        )
+    training.load_state_dict(state.pop("training"))
+    progress = _Progress(**state)
+    reporter.say(f"{folder.path}: goes on after epoch {progress.epoch} of {training.recipe.train.epochs}")
+    if moved := folder.moved():
+        reporter.say("  not bit-equal to an undisturbed run, since it began elsewhere: " + "; ".join(moved))
     return progress
 
 
@@ -179,7 +184,7 @@ def _status(title: str, row: dict[str, Any], epochs: int) -> str:
     return f"{title}: epoch {row['epoch']}/{epochs}, top-1 {row['top1']:.2f} on {row['split']}"
 
 
-def _summary(training: Training, teacher: Teacher | None, progress: _Progress) -> dict[str, Any]:
+def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: _Progress) -> dict[str, Any]:
     best = max(progress.rows, key=lambda row: float(row["top1"]))
     return {
         "finished": True,
@@ -191,13 +196,6 @@ def _summary(training: Training, teacher: Teacher | None, progress: _Progress) -
         "parameters": sum(parameter.numel() for parameter in training.deployed.parameters()),
         "teacher": teacher.to_dict() if teacher is not None and training.distiller.teacher is not None else None,
         "evaluated": "moving average" if training.average is not None else "student",
-        "data": training.train_set.fingerprint(),
+        "data": data,
+        "judged": training.judged.fingerprint(),
     }
-
-
-@contextmanager
-def _own_random_state(device: torch.device) -> Iterator[None]:
-    """A random state of the run's own, so that neither it nor the caller's disturbs the other."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

@@ -17,11 +17,13 @@ def taps_of(network: nn.Module | None) -> Mapping[str, str]:
 
 def dry_shapes(network: nn.Module, example: Tensor, taps: Mapping[str, str]) -> Shapes:
     """Shapes of logits and taps for this batch, leaving the network as it was (BatchNorm statistics included)."""
+    # A teacher that taught before may be on the GPU already, while the example never is.
+    device = next((parameter.device for parameter in network.parameters()), example.device)
     training = {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.no_grad():
-            outputs = Tapped(network, taps)(example)
+            outputs = Tapped(network, taps)(example.to(device))
     finally:
         for module, mode in training.items():
             module.training = mode

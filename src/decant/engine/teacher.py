@@ -1,15 +1,15 @@
 """The teacher of a recipe: loaded from a file, or trained once, kept under a hash of its recipe, and found again."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from decant.engine.checkpoint import STUDENT_FILE
 from decant.models import create, load_weights
-from decant.recipe import CompareSettings, Recipe, RecipeError, TeacherSettings, load_recipe, recipe_hash
+from decant.recipe import Recipe, RecipeError, TeacherSettings, load_recipe, recipe_hash
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,11 @@ def teacher_folder(teachers: Path, recipe: Recipe) -> Path:
     stem = f"{recipe.student.name}-{recipe.data.name}"
     for kept in sorted(teachers.glob(f"{stem}-*/recipe.json")):
         try:
-            if _as_taught(load_recipe(kept)) == _as_taught(recipe):
+            if load_recipe(kept).trained == recipe.trained:
                 return kept.parent
         except RecipeError:
             continue  # of a version that this one cannot read: not this teacher
     return teachers / f"{stem}-{recipe_hash(recipe)[:12]}"
-
-
-def _as_taught(recipe: Recipe) -> Recipe:
-    """The recipe without what does not change the trained network."""
-    return replace(recipe, compare=CompareSettings())
 
 
 def load_teacher(path: Path, settings: TeacherSettings, *, classes: int, channels: int, top1: float | None) -> Teacher:
@@ -65,12 +60,14 @@ def load_teacher(path: Path, settings: TeacherSettings, *, classes: int, channel
     """
     if not path.is_file():
         raise FileNotFoundError(f"teacher.weights: there is no file {path}")
-    network = create(settings.network, num_classes=classes, in_channels=channels)
-    load_weights(network, path)
+    network = trained_network(settings.network, path, classes=classes, channels=channels)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Teacher(network.eval().requires_grad_(False), settings.network, digest, top1)
 
 
-def student_file(folder: Path) -> Path:
-    """The weights that a run leaves behind."""
-    return folder / STUDENT_FILE
+def trained_network(name: str, path: Path, *, classes: int, channels: int) -> nn.Module:
+    """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
+    with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
+        network = create(name, num_classes=classes, in_channels=channels)
+    load_weights(network, path)
+    return network

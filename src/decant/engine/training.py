@@ -1,6 +1,7 @@
 """From a recipe to the objects that train, and their common state."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,52 @@ class DistillStep:
         return loss, terms
 
 
+@contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """A random state of the run's own, so that neither it nor the caller's disturbs the other."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+class Supply:
+    """What a run trains and judges on, made from its recipe.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share, views that leave nothing of the images, a split that
+            is not there.
+    """
+
+    def __init__(self, recipe: Recipe, splits: Splits, parallel: Parallel) -> None:
+        world = parallel.world
+        if recipe.train.batch_size % world:
+            raise ValueError(
+                "train.batch_size is over all processes and must divide by their number: "
+                f"{recipe.train.batch_size} over {world}"
+            )
+        self._recipe, self._parallel, self._images = recipe, parallel, splits.train
+        self._batch_size = recipe.train.batch_size // world
+        self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
+        self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+        self.judged = _judged(recipe, splits)
+        self._views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+
+    def batches(self, epoch: int, *, views: int) -> Iterator[Batch]:
+        """The batches of an epoch on this process."""
+        return epoch_batches(
+            self._images,
+            self._views,
+            epoch=epoch,
+            seed=self._recipe.seed,
+            batch_size=self._batch_size,
+            rank=self._parallel.rank,
+            world=self._parallel.world,
+            views_per_sample=views,
+        )
+
+
 class Training:
-    """A run's networks, optimiser and data, made from its recipe; call under a random state of the run's own.
+    """A run's networks, optimiser and data, made from its recipe; call under :func:`own_random_state`.
 
     Order matters: the student is initialised first, so that runs of one seed start from one student whatever their
     method; the method is built before anything is moved or wrapped.
@@ -49,26 +94,24 @@ class Training:
         parallel: device, precision and processes.
 
     Raises:
-        ValueError: a batch size that the processes cannot share, a method without its teacher.
+        ValueError: a batch size that the processes cannot share, a method without its teacher, or one that must see
+            the batch of all processes where there are several.
     """
 
     def __init__(self, recipe: Recipe, splits: Splits, teacher: Teacher | None, parallel: Parallel) -> None:
         settings = recipe.train
-        if settings.batch_size % parallel.world:
-            raise ValueError(
-                f"train.batch_size is over all processes and must divide by their number: "
-                f"{settings.batch_size} over {parallel.world}"
-            )
         self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
-        self.judged = _judged(recipe, splits)
-        self.batch_size = settings.batch_size // parallel.world
-        self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+        self.supply = Supply(recipe, splits, parallel)
+        self.judged, self.layout = self.supply.judged, self.supply.layout
         channels, classes = splits.train.shape[1], len(splits.train.classes)
         torch.manual_seed(recipe.seed)
         student = create(recipe.student.name, num_classes=classes, in_channels=channels)
         network = teacher.network if teacher is not None else None
         method = recipe.method.build(self._context(student, network))
+        if method.gather and parallel.world > 1:
+            raise ValueError(
+                f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
+            )
         self.distiller = Distiller(student, network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
@@ -81,7 +124,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Batches of an epoch on this process."""
-        return steps_per_epoch(self.train_set.size, self.batch_size, self.parallel.world)
+        return self.supply.steps
 
     @property
     def deployed(self) -> nn.Module:
@@ -90,16 +133,7 @@ class Training:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
-        return epoch_batches(
-            self.train_set,
-            self.views,
-            epoch=epoch,
-            seed=self.recipe.seed,
-            batch_size=self.batch_size,
-            rank=self.parallel.rank,
-            world=self.parallel.world,
-            views_per_sample=self.distiller.method.views,
-        )
+        return self.supply.batches(epoch, views=self.distiller.method.views)
 
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
@@ -118,6 +152,7 @@ class Training:
 
     def evaluate(self) -> Score:
         """The deployed network on the images it is judged on."""
+        self.parallel.share_buffers(self.deployed)  # it is the first process's network that is judged, and saved
         channels_last, choice = self.recipe.train.channels_last, None
         if (teacher := self._teacher) is not None:
             if self.judged.name not in teacher.choices:  # one pass serves all runs that share the teacher
@@ -142,6 +177,7 @@ class Training:
             folder=folder,
             steps=(settings.epochs - done) * self.steps,
             evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
+            averaged=self.average is not None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,7 +188,7 @@ class Training:
             "optimizer": self._optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
             "average": self.average.state_dict() if self.average is not None else None,
-            "random": random_state(),
+            "random": random_state(self.parallel.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -163,7 +199,7 @@ class Training:
             self.parallel.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        restore_random_state(state["random"])
+        restore_random_state(state["random"], self.parallel.device)
 
     def _update_average(self) -> None:
         if self.average is not None:

@@ -4,19 +4,28 @@ import math
 
 
 def require_weights(**weights: float) -> None:
-    """Raise ValueError unless every value is a finite number of at least 0."""
+    """Raise unless every value is a finite number of at least 0."""
     for name, value in weights.items():
+        _require_number(name, value)
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
 
 
 def require_temperature(temperature: float) -> None:
-    """Raise ValueError unless the temperature is a finite number above 0."""
+    """Raise unless the temperature is a finite number above 0."""
+    _require_number("temperature", temperature)
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature must be a finite number above 0, got {temperature}")
 
 
 def require_warmup(warmup: int) -> None:
-    """Raise ValueError unless the warm-up is at least 0 epochs."""
+    """Raise unless the warm-up is a whole number of at least 0 epochs."""
+    if isinstance(warmup, bool) or not isinstance(warmup, int):
+        raise TypeError(f"warmup must be a whole number of epochs, got {warmup!r}")
     if warmup < 0:
         raise ValueError(f"warmup is a number of epochs of at least 0, got {warmup}")
+
+
+def _require_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")

@@ -51,6 +51,7 @@ class DKD(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
         temperature = self.settings.temperature
+        # First of all, because its message for a wrong label says more than that of torch.
         terms = dkd_terms(student.logits, teacher.logits, batch.target, temperature=temperature, reduction="mean")
         return {"hard": hard_loss(student, batch, self.settings.task_weight), "tckd": terms.tckd, "nckd": terms.nckd}
 

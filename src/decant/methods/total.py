@@ -14,8 +14,8 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     Raises:
         ValueError: terms and weights do not have the same names.
 
-    >>> float(weighted_total({"hard": torch.tensor(2.0), "kd": torch.tensor(3.0)}, {"hard": 0.1, "kd": 0.9}))
-    2.9000000953674316
+    >>> float(weighted_total({"hard": torch.tensor(2.0), "kd": torch.tensor(3.0)}, {"hard": 0.5, "kd": 0.25}))
+    1.75
     """
     if terms.keys() != weights.keys():
         missing, extra = sorted(terms.keys() - weights.keys()), sorted(weights.keys() - terms.keys())

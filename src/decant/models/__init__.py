@@ -3,6 +3,6 @@
 from decant.models.network import ZooNetwork
 from decant.models.taps import Tapped
 from decant.models.weights import load_weights
-from decant.models.zoo import TINY, ZOO, create
+from decant.models.zoo import TINY, ZOO, create, require_network
 
-__all__ = ["TINY", "ZOO", "Tapped", "ZooNetwork", "create", "load_weights"]
+__all__ = ["TINY", "ZOO", "Tapped", "ZooNetwork", "create", "load_weights", "require_network"]

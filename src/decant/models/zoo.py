@@ -55,6 +55,14 @@ TINY: dict[str, Builder] = {
 """Networks for 8x8 images of 1 channel that train in seconds."""
 
 
+def require_network(name: str) -> None:
+    """Raise ValueError with the nearest names unless ``create`` knows the name."""
+    lowered = {known.lower(): known for known in ZOO | TINY}
+    if name not in lowered.values():
+        near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
+        raise ValueError(f"no network is named {name!r}; nearest: {', '.join(near or lowered.values())}")
+
+
 def create(name: str, *, num_classes: int = 100, in_channels: int | None = None) -> ZooNetwork:
     """A freshly initialised network by its name in ``ZOO`` or ``TINY``; it maps (N, channels, H, W) to logits (N, C).
 
@@ -70,11 +78,7 @@ def create(name: str, *, num_classes: int = 100, in_channels: int | None = None)
     >>> list(network.taps)
     ['stage0', 'stage1', 'stage1.pre', 'stage2', 'stage2.pre', 'stage3', 'stage3.pre', 'pooled']
     """
-    networks = ZOO | TINY
-    if name not in networks:
-        lowered = {known.lower(): known for known in networks}
-        near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
-        raise ValueError(f"no network is named {name!r}; nearest: {', '.join(near or networks)}")
+    require_network(name)
     counts = (
         {"num_classes": num_classes}
         if in_channels is None
@@ -83,4 +87,4 @@ def create(name: str, *, num_classes: int = 100, in_channels: int | None = None)
     for what, count in counts.items():
         if count < 1:
             raise ValueError(f"{what} must be at least 1, got {count}")
-    return networks[name](**counts)
+    return (ZOO | TINY)[name](**counts)

@@ -1,7 +1,7 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
 from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
-from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict, with_seed
+from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict
 from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
@@ -26,5 +26,4 @@ __all__ = [
     "recipe_to_dict",
     "shipped_recipes",
     "with_candidate",
-    "with_seed",
 ]

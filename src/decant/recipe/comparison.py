@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, DKDSettings, KDSettings
+from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe.by_name import MethodByName
 
 KD_MATCHED = "kd-matched"
@@ -22,6 +22,7 @@ class CompareSettings:
         tune: name -> one setting -> its candidates; each candidate is trained with seeds that are not shown, and judged
             on validation images that no network is trained on. Every tuned method has the same number of candidates.
         tuning_seeds: seeds per candidate.
+        notes: sentences that belong beside the numbers, such as how the other settings were chosen.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -29,9 +30,10 @@ class CompareSettings:
     methods: dict[str, MethodByName] = field(default_factory=dict)
     tune: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     tuning_seeds: int = 1
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse tuning on unequal terms."""
+        """Refuse tuning on unequal terms, or of what does not exist."""
         counts = {}
         for name, grid in self.tune.items():
             if len(grid) != 1:
@@ -40,6 +42,10 @@ class CompareSettings:
             if len(set(candidates)) != len(candidates) or not all(math.isfinite(value) for value in candidates):
                 raise ValueError(f"tune.{name}.{parameter} must list different finite numbers, got {list(candidates)}")
             counts[name] = len(candidates)
+            # Built now and thrown away: a wrong name or value must not wait until the teacher is trained.
+            settings = method_settings(name, SupervisedSettings(), self)
+            for value in candidates:
+                with_candidate(settings, parameter, value)
         if len(set(counts.values())) > 1 or 0 in counts.values():
             raise ValueError(f"tuning must be on equal terms: the same number of candidates for each, got {counts}")
         if self.tuning_seeds < 1:
@@ -74,10 +80,15 @@ def with_candidate(settings: MethodSettings, parameter: str, value: float) -> Me
     """The same settings with one of them changed.
 
     Raises:
-        ValueError: the method has no such setting.
+        ValueError: the method has no such setting, or the setting cannot have this value.
     """
     fields: Mapping[str, Any] = getattr(settings, "__dataclass_fields__", {})
     if parameter not in fields or parameter == "name":
         names = [name for name in fields if name != "name"]
         raise ValueError(f"{type(settings).__name__} has no setting {parameter!r} to tune; it has: {', '.join(names)}")
+    # Candidates are real numbers; a setting that counts something stays whole, as recipes demand.
+    if fields[parameter].type is int:
+        if not float(value).is_integer():
+            raise ValueError(f"{parameter} is a whole number, got {value}")
+        value = int(value)
     return cast(MethodSettings, replace(cast(Any, settings), **{parameter: value}))

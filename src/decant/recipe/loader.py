@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -55,8 +55,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Hex digest of all that decides what the recipe trains (what it compares does not)."""
-    values = recipe_to_dict(recipe)
-    del values["compare"]
+    values = recipe_to_dict(recipe.trained)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,6 +65,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         path: the file.
         overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
+            A path in it is relative to the current folder.
 
     Raises:
         RecipeError: the file is missing or not TOML, or the recipe has faults.
@@ -74,21 +74,17 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
     for override in overrides:
         _override(values, override)
-    # an override may have named another file
-    values = _inline(values, path.parent, seen=(path.resolve(),))
+    # Paths of the file are resolved by now; what is left to resolve came with an override, typed where the user stands.
+    values = _inline(values, Path.cwd(), seen=(path.resolve(),))
     return recipe_from_dict(values, where=str(path))
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The same recipe with another seed; the teacher keeps its own."""
-    return replace(recipe, seed=seed)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecipeError(str(path), [f"cannot be read: {error.strerror}"]) from None
+        hint = "" if path.suffix else "; the file of a shipped recipe: find_recipe(name)"
+        raise RecipeError(str(path), [f"cannot be read: {error.strerror}{hint}"]) from None
     except UnicodeDecodeError as error:
         raise RecipeError(str(path), [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
     try:

@@ -1,13 +1,16 @@
 """The recipe: everything that decides a result, and nothing that depends on the machine."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from decant.data import DataSettings
 from decant.methods import SupervisedSettings
+from decant.models import require_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings
 from decant.recipe.training import TrainSettings
+
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class NetworkSettings:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: str
+
+    def __post_init__(self) -> None:
+        """Refuse a misspelt name now: a student is built only after its teacher was trained."""
+        require_network(self.name)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class TeacherSettings:
                 "a teacher is given by `recipe`, or by `name` and `weights` together; "
                 f"got recipe {'given' if by_recipe else 'missing'}, name {self.name!r}, weights {self.weights!r}"
             )
+        if self.name is not None:
+            require_network(self.name)
 
     @property
     def network(self) -> str:
@@ -79,10 +88,15 @@ class Recipe:
     judged_on: Literal["test", "validation"] = "test"
     task: Literal["classification"] = "classification"
 
+    @property
+    def trained(self) -> "Recipe":
+        """The same without what it compares: two recipes train the same student if these are equal."""
+        return replace(self, compare=CompareSettings())
+
     def __post_init__(self) -> None:
         """Refuse what would not be an honest measurement."""
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be from 0 to {MAX_SEED}, got {self.seed}")
         if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):
             what = 'judged_on = "validation"' if self.judged_on == "validation" else "compare.tune"
             raise ValueError(

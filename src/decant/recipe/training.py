@@ -18,9 +18,11 @@ class MultiStep:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse milestones that do not rise."""
+        """Refuse milestones that do not rise, and a factor that would end or turn the training."""
         if list(self.milestones) != sorted(set(self.milestones)) or any(epoch < 1 for epoch in self.milestones):
             raise ValueError(f"milestones are rising epochs of at least 1, got {list(self.milestones)}")
+        if not (math.isfinite(self.factor) and self.factor > 0):
+            raise ValueError(f"factor must be a finite number above 0, got {self.factor}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Cosine:
     name: Literal["cosine"] = "cosine"
     warmup: float = 0.0
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a warm-up before the start, and an end above the height."""
+        if not (math.isfinite(self.warmup) and self.warmup >= 0):
+            raise ValueError(f"warmup is a number of epochs of at least 0, got {self.warmup}")
+        if not 0 <= self.final <= 1:
+            raise ValueError(f"final is in [0, 1], got {self.final}")
 
 
 @dataclass(frozen=True)
@@ -88,13 +97,13 @@ class TrainSettings:
             if getattr(self, name) < 1
         ]
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            faults.append(f"learning_rate must be above 0, got {self.learning_rate}")
+            faults.append(f"learning_rate must be a finite number above 0, got {self.learning_rate}")
         if not 0 <= self.momentum < 1:
             faults.append(f"momentum must be in [0, 1), got {self.momentum}")
         if self.nesterov and self.momentum == 0:
             faults.append("nesterov needs a momentum above 0")
-        if not self.weight_decay >= 0:
-            faults.append(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            faults.append(f"weight_decay must be a finite number of at least 0, got {self.weight_decay}")
         if self.ema is not None and not 0 < self.ema < 1:
             faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
         if faults:

@@ -1,6 +1,5 @@
 """The comparison as a picture: every seed's accuracy on the left, differences with their intervals on the right."""
 
-import os
 import textwrap
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from decant.engine.checkpoint import write_atomically
 from decant.evidence import Comparison, Interval, paired_differences
 from decant.report import wording
 
@@ -38,13 +38,8 @@ def comparison_chart(comparison: Comparison, path: Path | str) -> Path:
     if path.suffix != ".png":
         raise ValueError(f"expected a path that ends in .png, got {path}")
     figure = comparison_figure(comparison)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # Without the library's version in it, equal pictures are equal files.
-        figure.savefig(part, format="png", dpi=160, metadata={"Software": None})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # The temporary name does not tell the format. Without the library's version in it, equal pictures are equal files.
+    write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=160, metadata={"Software": None}))
     return path
 
 

@@ -89,8 +89,9 @@ def _result(comparison: Comparison, chart: str | None) -> str:
     explained = (
         "Top-1 as mean ± sample standard deviation over seeds. Differences: percentage points after the last epoch, "
         "paired by seed, with the 95% Student-t interval of their mean. "
-        f"The best epoch was picked on the {comparison.split} split itself: it is here because published tables report "
-        "it, and nothing below rests on it."
+        "The best epoch is the highest of those that were judged (`train.evaluate_every`), picked on the "
+        f"{comparison.split} split itself: it is here because published tables report it, and nothing below rests on "
+        "it."
     )
     drawn = f"\n\n![Top-1 of every seed, and differences with intervals]({chart})" if chart else ""
     return f"{comparison_markdown(comparison)}\n{explained}{drawn}"
