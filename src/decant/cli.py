@@ -76,7 +76,7 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or ())
+    settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers=teachers, data=data, device=device, download=download)
@@ -120,7 +120,7 @@ def compare(
     from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or ())
+    settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
     places = Places(teachers=teachers, data=data, device=device, download=download)
@@ -183,7 +183,9 @@ def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    console().print_json(json.dumps(recipe_to_dict(load_recipe(find_recipe(recipe), changes or ()))))
+    console().print_json(
+        json.dumps(recipe_to_dict(load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())))
+    )
 
 
 def main() -> None:

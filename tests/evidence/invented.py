@@ -27,6 +27,8 @@ def write_run(
     teacher: Mapping[str, Any] | None = None,
     seconds: float = 3.5,
     fingerprint: str = "feed",
+    judged: str | None = None,
+    environment: Mapping[str, Any] | None = None,
     finished: bool = True,
 ) -> Path:
     """A run folder as training leaves it."""
@@ -40,7 +42,7 @@ def write_run(
         "train": {"epochs": len(rows), "learning_rate": 0.1, **(train or {})},
     }
     (path / "recipe.json").write_text(json.dumps(recipe))
-    (path / "environment.json").write_text(json.dumps({"device": "cpu"}))
+    (path / "environment.json").write_text(json.dumps(environment or {"device": "cpu"}))
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if finished:
         summary = {
@@ -52,6 +54,7 @@ def write_run(
             "parameters": 3778,
             "teacher": teacher,
             "data": fingerprint,
+            **({"judged": judged} if judged is not None else {}),
         }
         (path / "summary.json").write_text(json.dumps(summary))
     return path

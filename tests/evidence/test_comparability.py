@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from decant.evidence import Run, Tuning, compare_runs, read_run
+from decant.evidence import Run, Tuning, compare_runs, read_run, verdict
 from evidence.invented import DKD, KD, KD_MATCHED, TEACHER, tuned, write_run
 
 Make = Callable[..., Run]
@@ -85,6 +85,31 @@ def test_whatever_else_differs_is_named(make: Make, changes: dict[str, Any], mes
     groups = {"supervised": [make("supervised")], "dkd": [make("dkd", **changes)]}
     with pytest.raises(ValueError, match=message):
         compare_runs(groups)
+
+
+def test_runs_judged_on_other_images_are_refused(make: Make) -> None:
+    same = {"supervised": [make("supervised", judged="cafe")], "dkd": [make("dkd", judged="cafe")]}
+    assert len(compare_runs(same).results) == 2
+    # The first run does not say what it was judged on; the two that do disagree.
+    groups = {
+        "supervised": [make("supervised")],
+        "kd": [make("kd", judged="cafe")],
+        "dkd": [make("dkd", judged="babe")],
+    }
+    with pytest.raises(ValueError, match=r"images judged on: 'cafe' and 'babe' \(the first in .*-kd-0, the second in"):
+        compare_runs(groups)
+    del groups["dkd"]
+    assert len(compare_runs(groups).results) == 2
+
+
+def test_mixed_environments_are_a_note_and_no_reason_to_refuse(make: Make) -> None:
+    one, two = {"device": "cpu", "threads": 1}, {"device": "cpu", "threads": 2}
+    groups = {"supervised": [make("supervised", environment=one)], "dkd": [make("dkd", environment=two)]}
+    mixed = compare_runs(groups, notes=["Few labels."])
+    assert mixed.notes == ("Few labels.", "The runs were not all made in one environment: threads 1 and 2.")
+    assert mixed.notes[1] in verdict(mixed).caveats
+    groups["dkd"] = [make("dkd", environment=one)]
+    assert compare_runs(groups).notes == ()
 
 
 def test_all_differences_are_told_at_once_and_a_flood_is_counted(make: Make) -> None:

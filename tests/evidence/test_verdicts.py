@@ -6,7 +6,7 @@ from decant.evidence import Claim, Interval, MethodResult, Verdict, describe_dif
 from evidence.invented import DKD, KD_MATCHED, TEACHER, comparison, result, tuned
 
 SUPERVISED = result("supervised", (93.0, 93.5, 92.5, 93.25, 93.0))
-MATCHED = result("kd-matched", (95.0, 95.5, 94.75, 95.25, 95.0))
+MATCHED = result("kd-matched", (95.0, 95.5, 94.75, 95.25, 95.0), tuning=tuned("weight"))
 BETTER = (96.0, 96.25, 96.0, 96.5, 96.0)
 EQUAL = (95.25, 95.25, 94.75, 95.5, 94.5)
 WORSE = (92.0, 92.25, 91.75, 92.0, 92.25)
@@ -38,7 +38,7 @@ def test_distillation_hurt() -> None:
 
 
 def test_an_interval_that_holds_zero_shows_no_difference_and_says_how_far_it_reaches() -> None:
-    found = claim(said(MATCHED, result("dkd", EQUAL)), "decoupling")
+    found = claim(said(MATCHED, result("dkd", EQUAL, tuning=tuned("beta"))), "decoupling")
     # By hand: differences 0.25, -0.25, 0, 0.25, -0.5; mean -0.05, std 0.3260, half width 0.405.
     assert found.outcome == "no difference shown"
     assert "between -0.45 and +0.35 percentage points" in found.text
@@ -62,7 +62,7 @@ def test_a_difference_of_rounding_alone_has_no_sign() -> None:
 
 
 def test_decoupling_helped_against_the_matched_control() -> None:
-    verdict = said(SUPERVISED, MATCHED, result("dkd", BETTER))
+    verdict = said(SUPERVISED, MATCHED, result("dkd", BETTER, tuning=tuned("beta")))
     found = claim(verdict, "decoupling")
     assert (found.outcome, found.reference) == ("helped", "kd-matched")
     assert "decoupling helped: +1.05" in found.text
@@ -91,7 +91,7 @@ def test_only_dkd_is_asked_about_decoupling_and_every_teacher_about_distillation
 
 
 def test_without_a_baseline_nothing_is_said_about_distillation() -> None:
-    verdict = said(MATCHED, result("dkd", BETTER))
+    verdict = said(MATCHED, result("dkd", BETTER, tuning=tuned("beta")))
     assert claim(verdict, "distillation").outcome == "no verdict"
     assert "Nothing can be said about distillation" in claim(verdict, "distillation").text
     assert claim(verdict, "decoupling").outcome == "helped"
@@ -153,10 +153,31 @@ def test_decoupling_needs_tuning_on_equal_terms(mine: Any, controls: Any, words:
 
 @pytest.mark.parametrize(("name", "value"), [("warmup", 0), ("temperature", 2.0), ("task_weight", 0.1)])
 def test_a_control_that_differs_in_a_shared_setting_is_no_control(name: str, value: float) -> None:
-    control = result("kd-matched", EQUAL, KD_MATCHED | {name: value})
-    found = claim(said(control, result("dkd", BETTER)), "decoupling")
-    assert found.outcome == "no verdict"
-    assert f"{name} {DKD[name]} and kd-matched {value}" in found.text
+    control = result("kd-matched", EQUAL, KD_MATCHED | {name: value}, tuning=tuned("weight"))
+    # Tuned over what they share, by one of them or not at all: the control is equally far from matched.
+    for parameter in ("beta", name, f"method.{name}"):
+        found = claim(said(control, result("dkd", BETTER, tuning=tuned(parameter))), "decoupling")
+        assert found.outcome == "no verdict"
+        assert f"{name} {DKD[name]} and kd-matched {value}" in found.text
+
+
+def test_a_shared_setting_that_only_the_control_tuned_must_be_the_same() -> None:
+    dkd = result("dkd", BETTER, tuning=tuned("beta"))
+    away = result("kd-matched", EQUAL, KD_MATCHED | {"temperature": 2.0}, tuning=tuned("temperature"))
+    assert "temperature 4.0 and kd-matched 2.0" in claim(said(away, dkd), "decoupling").text
+    back = result("kd-matched", EQUAL, tuning=tuned("temperature"))
+    assert claim(said(back, dkd), "decoupling").outcome == "helped"
+
+
+def test_a_setting_of_the_training_must_be_tuned_for_both() -> None:
+    mine, other = tuned("train.learning_rate"), tuned("weight")
+    for dkds, controls in ((mine, other), (other, mine)):
+        control = result("kd-matched", EQUAL, tuning=controls)
+        found = claim(said(control, result("dkd", BETTER, tuning=dkds)), "decoupling")
+        assert found.outcome == "no verdict"
+        assert "train.learning_rate was tuned for one of dkd and kd-matched alone" in found.text
+    both = said(result("kd-matched", EQUAL, tuning=mine), result("dkd", BETTER, tuning=mine))
+    assert claim(both, "decoupling").outcome == "helped"
 
 
 @pytest.mark.parametrize("name", ["temperature", "method.temperature"])
@@ -176,7 +197,7 @@ def test_differences_that_are_all_equal_prove_no_spread() -> None:
 
 
 def test_intervals_are_called_uncorrected_once_if_there_are_several() -> None:
-    several = said(SUPERVISED, MATCHED, result("dkd", BETTER))
+    several = said(SUPERVISED, MATCHED, result("dkd", BETTER, tuning=tuned("beta")))
     assert [line for line in several.caveats if "corrected" in line] == [
         "Each 95% interval stands for its own comparison; nothing is corrected for making 3 of them."
     ]
@@ -215,8 +236,17 @@ def test_tuning_is_pointed_out_where_it_was_unequal_or_used_the_shown_seeds() ->
     assert not any("tuned" in line.lower() or "tuning" in line.lower() for line in equal.lines)
 
 
-def test_decoupling_between_untuned_settings_is_about_these_settings() -> None:
-    line = "dkd and kd-matched were not tuned here: the claim is about these settings alone."
-    assert line in said(MATCHED, result("dkd", BETTER)).caveats
-    tuned_both = said(result("kd-matched", EQUAL, tuning=tuned("weight")), result("dkd", BETTER, tuning=tuned("beta")))
-    assert line not in tuned_both.caveats
+@pytest.mark.parametrize(
+    ("mine", "controls"), [(None, None), (tuned("beta", 1), tuned("weight", 1))], ids=["untuned", "one candidate each"]
+)
+def test_settings_that_nothing_here_chose_give_no_verdict_on_decoupling(mine: Any, controls: Any) -> None:
+    control = result("kd-matched", tuple(MATCHED.last.values()), tuning=controls)
+    verdict = said(SUPERVISED, control, result("dkd", BETTER, tuning=mine))
+    found = claim(verdict, "decoupling")
+    assert found.outcome == "no verdict"
+    assert "neither dkd nor kd-matched was tuned in this comparison" in found.text
+    assert "a published beta was chosen by accuracy on the test set" in found.text
+    # The difference is there to be shown all the same, and says nothing against what distillation did.
+    assert found.interval is not None
+    assert found.interval.mean == pytest.approx(1.05)
+    assert claim(verdict, "distillation").outcome == "helped"

@@ -43,6 +43,7 @@ def test_the_page_shows_how_settings_were_chosen() -> None:
 def test_the_page_holds_the_table_and_every_seed() -> None:
     page = summary_markdown(COMPARED, command=COMMAND)
     assert comparison_markdown(COMPARED) in section(page, "Result")
+    assert "the highest of those that were judged (`train.evaluate_every`)" in section(page, "Result")
     assert "| 1 | 93.50 | 91.75 | 95.50 | 96.00 |" in section(page, "Every seed")
 
 

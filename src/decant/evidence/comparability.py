@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from decant.evidence.comparison import Comparison, MethodResult, Tuning
+from decant.evidence.environments import describe_mixed_environments
 from decant.evidence.runs import Run
 
 _SHARED = ("data", "student", "train")
@@ -27,12 +28,14 @@ def compare_runs(
         groups: name -> the runs of that method, one per seed.
         control: group of the weight-matched control, CE + w KL; None in the result where there is no such group.
         baseline: group of the student trained without a teacher; the same.
-        notes: sentences that belong beside the numbers, such as how the task was chosen.
+        notes: sentences that belong beside the numbers, such as how the task was chosen. One is added where the runs
+            differ in device, threads, processes, precision, versions or source: that is no reason to refuse them.
         tuning: name -> how a setting of that method was chosen; nothing for a method whose settings were given.
 
     Raises:
         ValueError: a run is unfinished; a seed is missing or there twice; or the runs differ in more than their method
-            and seed: in epochs, split, data, student, training (tuned settings may differ) or the teacher of a seed.
+            and seed: in epochs, split, data, images judged on, student, training (tuned settings may differ) or the
+            teacher of a seed.
 
     See Also:
         decant.evidence.verdict: what may be said about the result.
@@ -50,6 +53,7 @@ def compare_runs(
     _check_role(groups, control, "kd", "control: the task's loss and a weighted KL")
     summaries = [run.summary for runs in groups.values() for run in runs if run.summary is not None]
     teachers = {teacher["sha256"]: teacher for summary in summaries if (teacher := summary.get("teacher"))}
+    mixed = describe_mixed_environments([run for runs in groups.values() for run in runs])
     return Comparison(
         results=tuple(_result(name, runs, tuning.get(name)) for name, runs in groups.items()),
         baseline=baseline,
@@ -60,7 +64,7 @@ def compare_runs(
         student=first.recipe.get("student", {}),
         parameters=summaries[0].get("parameters"),
         teachers=tuple(teachers.values()),
-        notes=tuple(notes),
+        notes=(*notes, *([mixed] if mixed else [])),
     )
 
 
@@ -132,10 +136,20 @@ def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning
                 for part, expected, got in pairs
                 for difference in _differences(expected, got, part, tuned)
             ]
+    found += _judged_differences([run for runs in groups.values() for run in runs])
     if found:
         more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n  ".join(found[:_SHOWN] + more)
         raise ValueError(f"expected runs that differ in method and seed alone, these differ in\n  {lines}")
+
+
+def _judged_differences(runs: Sequence[Run]) -> Iterator[str]:
+    """Runs that were judged on other images than the first; a run of old may not have kept their fingerprint."""
+    known = [(run, judged) for run in runs if (judged := (run.summary or {}).get("judged")) is not None]
+    for run, judged in known[1:]:
+        first, expected = known[0]
+        for difference in _differences(expected, judged, "images judged on"):
+            yield f"{difference} (the first in {first.path}, the second in {run.path})"
 
 
 def _check_teachers(groups: Mapping[str, Sequence[Run]]) -> None:

@@ -64,7 +64,7 @@ class MethodResult:
         name: the name in this comparison, such as ``kd-matched``.
         method: the method's own name, such as ``kd``.
         settings: the method's settings without its name.
-        last, best: seed -> top-1 in percent after the last epoch, and the highest of any epoch.
+        last, best: seed -> top-1 in percent after the last epoch, and the highest of the epochs that were judged.
         seconds: seed -> seconds that the run took.
         teachers: seed -> SHA-256 of the teacher's weights, None where none taught.
         tuning: how a setting was chosen, None where the settings were given.
@@ -86,7 +86,7 @@ class MethodResult:
 
     @property
     def best_top1(self) -> MeanStd:
-        """The same of each run's best epoch, which was chosen on the data it is measured on."""
+        """The same of each run's best judged epoch, which was chosen on the data it is measured on."""
         return mean_std(self.best.values())
 
     @property

@@ -60,7 +60,10 @@ class Run:
 
     @property
     def best_top1(self) -> float:
-        """Highest top-1 accuracy of any epoch, in percent: chosen on the data it is measured on, so no evidence."""
+        """Highest top-1 accuracy of the judged epochs, in percent; chosen on what it is measured on, so no evidence.
+
+        Which epochs were judged is up to ``train.evaluate_every``.
+        """
         return max(float(row["top1"]) for row in self._judged())
 
     def _judged(self) -> tuple[Mapping[str, Any], ...]:

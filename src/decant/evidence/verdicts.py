@@ -1,7 +1,7 @@
 """What may be said about a comparison, in words, and what must be said beside it.
 
 A claim needs three seeds, the last epoch, and data that selected nothing: neither the best epoch nor a setting.
-Decoupling gets the credit only against classical distillation with its weight matched, tuned on equal terms.
+Decoupling gets the credit only against classical distillation with its weight matched, both tuned, on equal terms.
 """
 
 from collections.abc import Iterator, Mapping
@@ -67,7 +67,8 @@ def verdict(comparison: Comparison) -> Verdict:
 
     Each distilling method is held against the baseline (did distillation help?), and each dkd against the
     weight-matched control (did decoupling help?). The 95% interval of the paired difference in last-epoch top-1
-    decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is shown.
+    decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is shown. Decoupling gets no verdict
+    where the control differs in a shared setting, or the two were not tuned here, or not on equal terms.
 
     >>> def result(name, *top1):
     ...     values = dict(enumerate(top1))
@@ -182,10 +183,10 @@ def _tuned_on_test(*results: MethodResult) -> str | None:
 
 
 def _unmatched(result: MethodResult, control: MethodResult) -> str | None:
-    """Why the control is none for this method, if so: a shared setting differs, or it was tuned on other terms."""
-    tuned = {item.tuning.parameter.removeprefix("method.") for item in (result, control) if item.tuning is not None}
-    for name in sorted((result.settings.keys() & control.settings.keys()) - tuned):
-        if result.settings[name] != control.settings[name]:
+    """Why the control is none for this method, if so: a shared setting differs, or tuning was unequal or missing."""
+    tuned, tuned_of_control = _tuned_setting(result), _tuned_setting(control)
+    for name in sorted(result.settings.keys() & control.settings.keys()):
+        if result.settings[name] != control.settings[name] and (tuned, tuned_of_control) != (name, name):
             return (
                 f"No verdict on decoupling: {result.name} has {name} {result.settings[name]} and {control.name} "
                 f"{control.settings[name]}, so the two differ in more than the decoupling."
@@ -195,7 +196,25 @@ def _unmatched(result: MethodResult, control: MethodResult) -> str | None:
             f"No verdict on decoupling: {result.name} was {_describe_effort(result)} and {control.name} was "
             f"{_describe_effort(control)}, so the two were not tuned on equal terms."
         )
+    for mine, other in ((tuned, tuned_of_control), (tuned_of_control, tuned)):
+        # A setting with a dot is one of the training or the data, which both have.
+        if mine is not None and "." in mine and mine != other:
+            return (
+                f"No verdict on decoupling: {mine} was tuned for one of {result.name} and {control.name} alone, "
+                "so the two may differ in more than the decoupling."
+            )
+    if _effort(result)[0] < 2:
+        return (
+            f"No verdict on decoupling: neither {result.name} nor {control.name} was tuned in this comparison; a "
+            "published beta was chosen by accuracy on the test set itself, and the control's weight was not chosen "
+            "at all."
+        )
     return None
+
+
+def _tuned_setting(result: MethodResult) -> str | None:
+    """The tuned setting as ``settings`` names it, or with its part of the recipe where it is none of the method."""
+    return result.tuning.parameter.removeprefix("method.") if result.tuning is not None else None
 
 
 def _effort(result: MethodResult) -> tuple[int, int]:
@@ -219,7 +238,7 @@ def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]
         yield (
             f"Each 95% interval stands for its own comparison; nothing is corrected for making {len(decided)} of them."
         )
-    yield from _tuning_caveats(comparison, decided)
+    yield from _tuning_caveats(comparison)
     if len(comparison.teachers) == 1 and claims:
         yield f"All runs share one teacher{_named(comparison.teachers[0])}: the result is about this one teacher."
     if data.get("view_seed") is not None:
@@ -233,7 +252,7 @@ def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]
         yield "The intervals cover the choice of seed: not another test set, another student or a longer training."
 
 
-def _tuning_caveats(comparison: Comparison, decided: list[Claim]) -> Iterator[str]:
+def _tuning_caveats(comparison: Comparison) -> Iterator[str]:
     candidates = [result for result in comparison.results if result.name != comparison.baseline]
     if len({_effort(result) for result in candidates}) > 1:
         efforts = "; ".join(f"{result.name} was {_describe_effort(result)}" for result in candidates)
@@ -243,9 +262,6 @@ def _tuning_caveats(comparison: Comparison, decided: list[Claim]) -> Iterator[st
         if both := sorted(set(tuned_with) & set(comparison.seeds)):
             seeds = ", ".join(str(seed) for seed in both)
             yield f"{result.name} was tuned with {_plural('seed', len(both))} {seeds}, also among those shown."
-    for claim in decided:
-        if claim.kind == "decoupling" and comparison.result(claim.method).tuning is None:
-            yield f"{claim.method} and {claim.reference} were not tuned here: the claim is about these settings alone."
 
 
 def _named(teacher: Mapping[str, Any]) -> str:

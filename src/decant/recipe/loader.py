@@ -59,13 +59,14 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_beside: Path | None = None) -> Recipe:
     """Read a recipe from a .toml file, or from the recipe.json of a run.
 
     Args:
         path: the file.
         overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
-            A path in it is relative to the current folder.
+            A path in it is relative to ``overrides_beside``.
+        overrides_beside: a folder; None for the recipe's own.
 
     Raises:
         RecipeError: the file is missing or not TOML, or the recipe has faults.
@@ -74,8 +75,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
     for override in overrides:
         _override(values, override)
-    # Paths of the file are resolved by now; what is left to resolve came with an override, typed where the user stands.
-    values = _inline(values, Path.cwd(), seen=(path.resolve(),))
+    # Paths of the file are resolved by now; what is left to resolve came with an override.
+    values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
     return recipe_from_dict(values, where=str(path))
 
 
