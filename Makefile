@@ -24,7 +24,7 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 install: $(BIN)/.installed  ## the package and what it needs, in .venv
 
 demo: $(BIN)/.installed  ## a student alone, with KD, with KD matched, with DKD, on real digits
-	$(BIN)/decant compare demo --seeds 10
+	$(BIN)/decant compare demo --seeds 10 --threads 1
 
 check: $(BIN)/.installed-dev  ## format, lint and types
 	$(BIN)/ruff format --check .

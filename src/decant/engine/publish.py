@@ -15,7 +15,7 @@ _PAGE = ("comparison.json", "README.md", "chart.png")
 
 
 def refuse_results(results: Path) -> None:
-    """Raise FileExistsError unless the folder is new or empty: nothing there is overwritten, or mixed with older runs."""
+    """Raise FileExistsError unless the folder is new or empty: nothing is overwritten, or mixed with older runs."""
     if results.exists() and (not results.is_dir() or any(results.iterdir())):
         raise FileExistsError(f"{results} is there already; remove it first, or give another folder with --results")
 
