@@ -1,7 +1,7 @@
 """Tables in README and docs, made from the files in results/: nobody types a number.
 
-A page holds `<!-- table: demo -->` ... `<!-- end -->`; what stands between the two lines is made from
-results/demo/comparison.json. `python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
+A page holds `<!-- table: demo -->` or `<!-- verdict: demo -->`, and `<!-- end -->`; what stands between the two lines is
+made from results/demo/comparison.json (of the verdict the claims; the result's own page has the caveats). `python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
 """
 
 import json
@@ -30,7 +30,7 @@ def refreshed(text: str, results: Path) -> str:
         if match["kind"] == "table":
             body = comparison_markdown(comparison)
         else:
-            body = "".join(f"- {line}\n" for line in verdict(comparison).lines)
+            body = "".join(f"- {claim.text}\n" for claim in verdict(comparison).claims)
         return f"<!-- {match['kind']}: {match['name']} -->\n{body}<!-- end -->"
 
     return _BLOCK.sub(block, text)
