@@ -1,7 +1,8 @@
 """Tables in README and docs, made from the files in results/: nobody types a number.
 
-A page holds `<!-- table: demo -->` or `<!-- verdict: demo -->`, and `<!-- end -->`; what stands between the two lines is
-made from results/demo/comparison.json (of the verdict the claims; the result's own page has the caveats). `python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
+A page holds `<!-- table: demo -->` or `<!-- verdict: demo -->`, and `<!-- end -->`; what stands between the two lines
+is made from results/demo/comparison.json (of the verdict the claims; the result's own page has the caveats).
+`python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
 """
 
 import json

@@ -1,0 +1,121 @@
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from decant.engine.checkpoint import (
+    load_resume_state,
+    random_state,
+    restore_random_state,
+    save_network,
+    save_resume_state,
+    write_atomically,
+    write_text,
+)
+from decant.models import create, load_weights
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_writer_that_fails_half_way_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "state"
+    write_text(path, "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half of the n")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["state"]
+
+
+def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_text(path, "old")
+
+    def write(temporary: Path) -> None:
+        assert temporary.parent == path.parent, "another folder may be another disk, and the move no single act"
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+
+    write_atomically(path, write)
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["state"]
+
+
+def test_a_saved_network_is_read_back_with_its_header(tmp_path: Path) -> None:
+    network = create("digits_student", num_classes=10).to(memory_format=torch.channels_last)
+    save_network(tmp_path / "student.safetensors", network, {"network": "digits_student"})
+    other = create("digits_student", num_classes=10)
+    load_weights(other, tmp_path / "student.safetensors")
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
+    with safe_open(tmp_path / "student.safetensors", framework="pt") as file:
+        assert file.metadata() == {"network": "digits_student"}
+
+
+def test_a_resume_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    module = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    torch.autograd.backward(module(torch.ones(1, 2)).sum())
+    optimizer.step()
+    state = {"epoch": 3, "rows": [{"top1": 0.5, "top5": None}], "optimizer": optimizer.state_dict()}
+    save_resume_state(tmp_path / "resume.pt", state)
+    back = load_resume_state(tmp_path / "resume.pt")
+    assert (back["epoch"], back["rows"]) == (3, [{"top1": 0.5, "top5": None}])
+    momentum = state["optimizer"]["state"][0]["momentum_buffer"]  # type: ignore[index]  # a dict of mixed values
+    assert torch.equal(back["optimizer"]["state"][0]["momentum_buffer"], momentum)
+
+
+def damaged(path: Path) -> bytes:
+    save_resume_state(path, {"epoch": 3, "weights": torch.zeros(1000)})
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"nonsense"])
+def test_a_damaged_resume_file_says_what_to_do(tmp_path: Path, damage: Any) -> None:
+    path = tmp_path / "resume.pt"
+    path.write_bytes(damage(damaged(path)))
+    with pytest.raises(ValueError, match=r"resume\.pt: the resume state cannot be read, .*remove this file to start"):
+        load_resume_state(path)
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("as_plain_pickle", [True, False])
+def test_code_in_a_resume_file_is_not_run(tmp_path: Path, as_plain_pickle: bool) -> None:
+    path, mark = tmp_path / "resume.pt", tmp_path / "it-ran"
+    if as_plain_pickle:
+        path.write_bytes(pickle.dumps({"epoch": Hostile(mark)}))
+    else:
+        torch.save({"epoch": Hostile(mark)}, path)
+    with pytest.raises(ValueError, match="the resume state cannot be read") as caught:
+        load_resume_state(path)
+    assert "weights_only" not in str(caught.value), "the message recommends to run the code after all"
+    assert not mark.exists()
+
+
+def test_the_random_state_goes_back_to_where_it_was() -> None:
+    device = torch.device("cpu")
+    with torch.random.fork_rng():
+        state = random_state(device)
+        first = torch.rand(3)
+        restore_random_state(state, device)
+        assert torch.equal(torch.rand(3), first)

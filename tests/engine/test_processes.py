@@ -1,0 +1,157 @@
+"""Runs in processes of their own: killed at random moments, and two at once."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.tiny import rows_of, weights_of
+
+pytestmark = pytest.mark.slow
+
+TEACHER = """
+[student]
+name = "digits_teacher"
+[data]
+name = "fake"
+padding = 1
+fake_train = {images}
+fake_test = 51
+fake_classes = 8
+fake_pixels = 8
+[train]
+epochs = 2
+batch_size = 16
+learning_rate = 0.05
+"""
+STUDENT = """
+[student]
+name = "{student}"
+[teacher]
+{teacher}
+[data]
+name = "fake"
+padding = 1
+fake_train = {images}
+fake_test = 51
+fake_classes = 8
+fake_pixels = 8
+[method]
+name = "dkd"
+warmup = 3
+[train]
+epochs = {epochs}
+batch_size = 16
+learning_rate = 0.05
+schedule = {{ name = "onecycle" }}
+"""
+FROM_WEIGHTS = 'name = "digits_teacher"\nweights = "taught/student.safetensors"'
+FROM_RECIPE = 'recipe = "teacher.toml"'
+
+
+def decant(folder: Path, recipe: Path) -> list[str]:
+    options = ["--out", str(folder), "--device", "cpu", "--threads", "1"]
+    return [sys.executable, "-m", "decant", "train", str(recipe), *options]
+
+
+def taught(folder: Path, images: int) -> None:
+    """Leave trained weights of a teacher where ``FROM_WEIGHTS`` looks for them."""
+    (folder / "teacher.toml").write_text(TEACHER.format(images=images))
+    subprocess.run(decant(folder / "taught", folder / "teacher.toml"), check=True, capture_output=True)
+
+
+def judged(folder: Path) -> int:
+    """How many epochs the run has been judged after."""
+    metrics = folder / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+@pytest.mark.parametrize("extra", ["", "ema = 0.99\n", "accumulate = 3\n"], ids=["plain", "ema", "accumulate"])
+def test_a_run_that_is_killed_again_and_again_ends_bit_equal(tmp_path: Path, extra: str) -> None:
+    taught(tmp_path, images=1024)
+    recipe, whole, killed = tmp_path / "recipe.toml", tmp_path / "whole", tmp_path / "killed"
+    text = STUDENT.format(student="digits_student", teacher=FROM_WEIGHTS, images=1024, epochs=16)
+    recipe.write_text(text + extra)
+    subprocess.run(decant(whole, recipe), check=True, capture_output=True)
+    summary = json.loads((whole / "summary.json").read_text())
+    epoch = summary["seconds"] / summary["epochs"]
+    generator = random.Random(extra)
+    kills = 0
+    for _ in range(4):
+        before = judged(killed)
+        process = subprocess.Popen(decant(killed, recipe), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while judged(killed) <= before and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(generator.uniform(0, 1.5 * epoch))  # anywhere: in a step, an evaluation, a checkpoint
+        process.kill()
+        process.communicate()
+        kills += process.returncode != 0
+    assert kills >= 3, "the run was over before it could be killed"
+    assert not (killed / "summary.json").exists()
+    done = subprocess.run(decant(killed, recipe), check=True, capture_output=True, text=True)
+    assert "goes on after epoch" in done.stdout
+    left, right = weights_of(whole), weights_of(killed)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[key], right[key]) for key in left)
+    assert rows_of(killed) == rows_of(whole)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from decant.engine import Places, train
+from decant.models import TINY
+from decant.recipe import load_recipe
+from engine.tiny import Plain
+
+TINY["plain"] = Plain  # without BatchNorm, whose statistics would be of half a batch
+out, recipe = Path(sys.argv[1]), load_recipe(sys.argv[2])
+assert train(recipe, out, Places(teachers=out.parent / "teachers", device="cpu"))["finished"]
+"""
+
+
+def launched(processes: int, folder: Path, recipe: Path) -> None:
+    worker = folder.parent / "worker.py"
+    worker.write_text(WORKER)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, *(launcher if processes > 1 else []), str(worker), str(folder), str(recipe)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("extra", ["", "ema = 0.9\n", "accumulate = 2\n"], ids=["plain", "ema", "accumulate"])
+def test_two_processes_learn_what_one_does(tmp_path: Path, extra: str) -> None:
+    """Every loss within 1e-4 relative and every weight within 1e-4: float32 summed in another order, 32 steps long."""
+    taught(tmp_path, images=128)
+    text = STUDENT.format(student="plain", teacher=FROM_WEIGHTS, images=128, epochs=4)
+    (tmp_path / "recipe.toml").write_text(text + extra)
+    for processes in (1, 2):
+        launched(processes, tmp_path / str(processes), tmp_path / "recipe.toml")
+    assert json.loads((tmp_path / "2" / "environment.json").read_text())["processes"] == 2
+    one, two = rows_of(tmp_path / "1"), rows_of(tmp_path / "2")
+    assert [row["epoch"] for row in two] == [1, 2, 3, 4]
+    for left, right in zip(one, two, strict=True):
+        assert left["samples"] == right["samples"] == 51, "an odd number, shared by two, and each counted once"
+        for name in ("loss", "train_loss"):
+            assert right[name] == pytest.approx(left[name], rel=1e-4)
+        assert right["terms"] == pytest.approx(left["terms"], rel=1e-4)
+    assert one[-1]["train_loss"] < 0.9 * one[0]["train_loss"], "nothing was learned, so nothing was compared"
+    torch.testing.assert_close(weights_of(tmp_path / "2"), weights_of(tmp_path / "1"), rtol=0, atol=1e-4)
+
+
+def test_two_processes_train_their_teacher_first_and_read_it_together(tmp_path: Path) -> None:
+    (tmp_path / "teacher.toml").write_text(TEACHER.format(images=64))
+    text = STUDENT.format(student="digits_student", teacher=FROM_RECIPE, images=64, epochs=2)
+    (tmp_path / "recipe.toml").write_text(text)
+    launched(2, tmp_path / "run", tmp_path / "recipe.toml")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["teacher"]["name"] == "digits_teacher"
+    before = (tmp_path / "run" / "metrics.jsonl").read_text()
+    launched(2, tmp_path / "run", tmp_path / "recipe.toml")
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == before

@@ -1,0 +1,59 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from decant.engine.compare import compare
+from decant.engine.plan import Plan
+from decant.engine.publish import publish, refuse_results
+from decant.evidence import read_run
+from decant.methods import DKDSettings
+from decant.recipe import Recipe, TeacherSettings
+from decant.report import write_comparison
+from engine.tiny import places, recipe, untrained_teacher
+
+NAMES = ["supervised", "dkd"]
+
+
+def published(of: Recipe, folder: Path) -> Path:
+    write_comparison(compare(of, NAMES, 1, folder / "all", places(folder)), folder / "all", command="decant compare")
+    publish(Plan(of, NAMES, 1, folder / "all"), folder / "teachers", folder / "results")
+    return folder / "results"
+
+
+def names_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_shows_a_result_is_kept_and_no_weights(tmp_path: Path) -> None:
+    results = published(recipe(DKDSettings()), tmp_path)
+    run = {"recipe.json", "environment.json", "metrics.jsonl", "summary.json"}
+    expected = {"README.md", "chart.png", "comparison.json", "compared.json"}
+    expected |= {f"{place}/{name}" for place in ("supervised/seed-0", "dkd/seed-0", "teacher") for name in run}
+    assert names_of(results) == expected
+    assert read_run(results / "dkd" / "seed-0").last_top1 == read_run(tmp_path / "all" / "dkd" / "seed-0").last_top1
+
+
+def test_no_path_of_this_machine_is_kept(tmp_path: Path) -> None:
+    weights = tmp_path / "private" / "teacher.safetensors"
+    weights.parent.mkdir()
+    save_file(untrained_teacher().network.state_dict(), weights)
+    teacher = TeacherSettings(name="digits_teacher", weights=str(weights))
+    results = published(replace(recipe(DKDSettings()), teacher=teacher), tmp_path)
+    kept = json.loads((results / "dkd" / "seed-0" / "recipe.json").read_text())
+    assert kept["teacher"]["weights"] == "teacher.safetensors"
+    for path in results.rglob("*"):
+        if path.is_file():
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
+def test_results_that_are_there_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
+    refuse_results(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    refuse_results(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    for taken in (tmp_path, tmp_path / "file"):
+        with pytest.raises(FileExistsError, match="is there already; remove it first"):
+            refuse_results(taken)

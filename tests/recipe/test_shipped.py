@@ -1,0 +1,86 @@
+"""Every recipe that comes along: it loads, it builds, and it is what its folder's name says."""
+
+import pytest
+
+from decant.data import DATASETS
+from decant.interfaces import BuildContext, Method
+from decant.methods import DKDSettings
+from decant.models import TINY, ZOO, create
+from decant.recipe import MultiStep, Recipe, load_recipe, shipped_recipes
+
+SHIPPED = shipped_recipes()
+PROTOCOL = [name for name in SHIPPED if name.startswith("cifar100/")]
+
+
+def shape(recipe: Recipe) -> dict[str, int]:
+    facts = DATASETS[recipe.data.name]
+    return {"num_classes": facts.classes, "in_channels": facts.channels}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_loads_and_its_method_builds(name: str) -> None:
+    recipe = load_recipe(SHIPPED[name])
+    networks = [recipe.student.name]
+    if recipe.teacher is not None:
+        assert recipe.teacher.recipe is not None, "shipped recipes train their teachers: no weights are shipped"
+        networks.append(recipe.teacher.network)
+    assert set(networks) <= ZOO.keys() | TINY.keys()
+    method = recipe.method.build(BuildContext(student=create(recipe.student.name, **shape(recipe))))
+    assert isinstance(method, Method)
+    assert method.needs_teacher == (recipe.teacher is not None)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_opens_with_what_it_is_and_its_command(name: str) -> None:
+    lines = SHIPPED[name].read_text().splitlines()
+    assert lines[0].startswith("# ")
+    header = [line for line in lines if line.startswith("#")]
+    assert any(f"decant {verb} {name}" in line for line in header for verb in ("train", "compare"))
+
+
+def test_the_pairs_of_the_published_tables_are_all_there() -> None:
+    pairs = "resnet56-resnet20 resnet110-resnet32 resnet32x4-resnet8x4 wrn_40_2-wrn_16_2 wrn_40_2-wrn_40_1 vgg13-vgg8"
+    pairs += " resnet32x4-ShuffleNetV1 wrn_40_2-ShuffleNetV1 vgg13-MobileNetV2 ResNet50-MobileNetV2"
+    pairs += " resnet32x4-ShuffleNetV2"
+    for method in ("kd", "dkd"):
+        assert {f"cifar100/{method}/{pair}" for pair in pairs.split()} <= SHIPPED.keys()
+    assert len(pairs.split()) == 11
+
+
+@pytest.mark.parametrize("name", PROTOCOL)
+def test_it_is_the_protocol_and_what_its_name_says(name: str) -> None:
+    recipe = load_recipe(SHIPPED[name])
+    train, light = recipe.train, recipe.student.name.startswith(("MobileNet", "ShuffleNet"))
+    assert (train.epochs, train.batch_size, train.momentum, train.weight_decay) == (240, 64, 0.9, 5e-4)
+    assert train.learning_rate == (0.01 if light else 0.05)
+    assert train.schedule == MultiStep(milestones=(150, 180, 210), factor=0.1)
+    assert (recipe.data.padding, recipe.data.flip, recipe.data.validation) == (4, True, 0.0)
+    _, kind, pair = name.split("/")
+    if kind == "teachers":
+        assert (recipe.student.name, recipe.method.name, recipe.teacher) == (pair, "supervised", None)
+        return
+    assert recipe.method.name == kind
+    assert recipe.teacher is not None
+    assert f"{recipe.teacher.network}-{recipe.student.name}" == pair
+
+
+BETA = {
+    "resnet56-resnet20": 2.0,
+    "resnet110-resnet32": 2.0,
+    "resnet32x4-resnet8x4": 8.0,
+    "wrn_40_2-wrn_16_2": 6.0,
+    "wrn_40_2-wrn_40_1": 6.0,
+    "vgg13-vgg8": 6.0,
+    "resnet32x4-ShuffleNetV1": 8.0,
+    "wrn_40_2-ShuffleNetV1": 8.0,
+    "vgg13-MobileNetV2": 6.0,
+    "ResNet50-MobileNetV2": 8.0,
+    "resnet32x4-ShuffleNetV2": 8.0,
+}
+
+
+@pytest.mark.parametrize("pair", BETA)
+def test_dkd_has_the_published_settings_of_the_pair(pair: str) -> None:
+    assert load_recipe(SHIPPED[f"cifar100/dkd/{pair}"]).method == DKDSettings(
+        task_weight=1.0, alpha=1.0, beta=BETA[pair], temperature=4.0, warmup=20
+    )
