@@ -68,11 +68,11 @@ def test_a_resume_state_comes_back_as_it_was(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     torch.autograd.backward(module(torch.ones(1, 2)).sum())
     optimizer.step()
-    state = {"epoch": 3, "rows": [{"top1": 0.5, "top5": None}], "optimizer": optimizer.state_dict()}
+    state: dict[str, Any] = {"epoch": 3, "rows": [{"top1": 0.5, "top5": None}], "optimizer": optimizer.state_dict()}
     save_resume_state(tmp_path / "resume.pt", state)
     back = load_resume_state(tmp_path / "resume.pt")
     assert (back["epoch"], back["rows"]) == (3, [{"top1": 0.5, "top5": None}])
-    momentum = state["optimizer"]["state"][0]["momentum_buffer"]  # type: ignore[index]  # a dict of mixed values
+    momentum = state["optimizer"]["state"][0]["momentum_buffer"]
     assert torch.equal(back["optimizer"]["state"][0]["momentum_buffer"], momentum)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.tiny import rows_of, weights_of
+from decant.engine.judge import evaluate_run
+from engine.tiny import places, rows_of, weights_of
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +152,12 @@ def test_two_processes_train_their_teacher_first_and_read_it_together(tmp_path: 
     text = STUDENT.format(student="digits_student", teacher=FROM_RECIPE, images=64, epochs=2)
     (tmp_path / "recipe.toml").write_text(text)
     launched(2, tmp_path / "run", tmp_path / "recipe.toml")
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["teacher"]["name"] == "digits_teacher"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["teacher"]["name"] == "digits_teacher"
+    # Each process gathers BatchNorm statistics of its own; what is judged is what is saved all the same.
+    judged_again = evaluate_run(tmp_path / "run", places(tmp_path)).score
+    assert judged_again.loss == pytest.approx(summary["last"]["loss"], rel=1e-5)
+    assert judged_again.top1 == summary["last"]["top1"]
     before = (tmp_path / "run" / "metrics.jsonl").read_text()
     launched(2, tmp_path / "run", tmp_path / "recipe.toml")
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
