@@ -70,7 +70,7 @@ def test_a_resume_state_comes_back_as_it_was(tmp_path: Path) -> None:
     optimizer.step()
     state: dict[str, Any] = {"epoch": 3, "rows": [{"top1": 0.5, "top5": None}], "optimizer": optimizer.state_dict()}
     save_resume_state(tmp_path / "resume.pt", state)
-    back = load_resume_state(tmp_path / "resume.pt")
+    back = load_resume_state(tmp_path / "resume.pt", state.keys())
     assert (back["epoch"], back["rows"]) == (3, [{"top1": 0.5, "top5": None}])
     momentum = state["optimizer"]["state"][0]["momentum_buffer"]
     assert torch.equal(back["optimizer"]["state"][0]["momentum_buffer"], momentum)
@@ -86,7 +86,13 @@ def test_a_damaged_resume_file_says_what_to_do(tmp_path: Path, damage: Any) -> N
     path = tmp_path / "resume.pt"
     path.write_bytes(damage(damaged(path)))
     with pytest.raises(ValueError, match=r"resume\.pt: the resume state cannot be read, .*remove this file to start"):
-        load_resume_state(path)
+        load_resume_state(path, {"epoch", "weights"})
+
+
+def test_a_resume_file_of_another_version_says_what_to_do(tmp_path: Path) -> None:
+    save_resume_state(tmp_path / "resume.pt", {"epoch": 3})
+    with pytest.raises(ValueError, match="remove this file to start"):
+        load_resume_state(tmp_path / "resume.pt", {"epoch", "origin"})
 
 
 class Hostile:
@@ -107,7 +113,7 @@ def test_code_in_a_resume_file_is_not_run(tmp_path: Path, as_plain_pickle: bool)
     else:
         torch.save({"epoch": Hostile(mark)}, path)
     with pytest.raises(ValueError, match="the resume state cannot be read") as caught:
-        load_resume_state(path)
+        load_resume_state(path, {"epoch", "weights"})
     assert "weights_only" not in str(caught.value), "the message recommends to run the code after all"
     assert not mark.exists()
 

@@ -1,9 +1,9 @@
 """Writing files that are whole or absent, and the two that a run keeps: the student, and what resuming needs."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -41,18 +41,21 @@ def save_resume_state(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def load_resume_state(path: Path) -> dict[str, Any]:
-    """The state of :func:`save_resume_state`; never runs code from the file.
+def load_resume_state(path: Path, keys: Set[str]) -> dict[str, Any]:
+    """The state of :func:`save_resume_state`, which has these keys; never runs code from the file.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is damaged, or of a version that kept something else.
     """
     try:
-        return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or state.keys() != keys:
+            raise TypeError(f"expected a dictionary of {sorted(keys)}")
+        return state
     except Exception as error:
         # Without torch's words: they recommend to unpickle without restriction.
         raise ValueError(
-            f"{path}: the resume state cannot be read, it is damaged or holds more than a run writes "
+            f"{path}: the resume state cannot be read, it is damaged, or not what this version of Decant writes "
             f"({type(error).__name__}); remove this file to start the run again from its first epoch"
         ) from error
 

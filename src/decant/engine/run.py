@@ -141,7 +141,7 @@ def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None
     """The progress that the folder holds, put into ``training``; none for a new run."""
     if not folder.resume_file.exists():
         return _Progress()
-    state = load_resume_state(folder.resume_file)
+    state = load_resume_state(folder.resume_file, {"origin", "training", *vars(_Progress())})
     if (began_with := state.pop("origin")) != origin:
         raise FileExistsError(
             f"{folder.path} holds a part of this run that was trained with other material "
