@@ -126,7 +126,7 @@ def test_compare_tables_the_methods_and_gives_a_verdict(decant: Run, here: Path)
     assert "no verdict" in out.lower(), "two seeds are too few for one"
     assert json.loads((here / "mine" / "comparison.json").read_text())["control"] == "kd-matched"
     readme = (here / "mine" / "README.md").read_text()
-    assert "decant compare recipe --methods supervised,kd-matched,dkd --seeds 2" in readme
+    assert "decant compare recipe.toml --methods supervised,kd-matched,dkd --seeds 2" in readme
     assert (here / "mine" / "chart.png").read_bytes().startswith(b"\x89PNG")
     assert (here / "kept" / "teacher" / "recipe.json").is_file()
     assert read_run(here / "kept" / "dkd" / "seed-1").finished
@@ -172,7 +172,7 @@ def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
         (("train", "recipe.toml", "--device", "gpu"), "device is 'auto', 'cpu' or 'cuda', got 'gpu'"),
         (("train", "teacher.toml", "--set", "data.name=cifar100"), "cifar100: looked in"),
         (("train", "teacher.toml", "--set", "train.learning_rate=1e30", "--device", "cpu"), "NaN or infinite"),
-        (("evaluate", "nowhere"), "there is no nowhere/recipe.json: give the folder of a run"),
+        (("evaluate", "nowhere"), "nowhere is not the folder of a run"),
         (("compare", "recipe.toml", "--methods", "kd,kdd", "--device", "cpu"), "no method 'kdd' to compare"),
         (("compare", "recipe.toml", "--methods", "kd,kd", "--device", "cpu"), "expected different methods"),
         (("compare", "recipe.toml", "--out", ".", "--device", "cpu"), ". holds files but no comparison"),

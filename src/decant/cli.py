@@ -50,9 +50,18 @@ TEACHERS, DATA = Path("runs/teachers"), Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        console().print(f"decant {version('decant-kd')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code a fault arose.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", callback=_version)] = False,
 ) -> None:
     """Knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation (DKD)."""
 
@@ -130,8 +139,17 @@ def compare(
     comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
-    command = ["decant", "compare", _recipe_name(path), "--methods", ",".join(names), "--seeds", str(seeds)]
+    command = [
+        "decant",
+        "compare",
+        recipe if path == Path(recipe) else _recipe_name(path),
+        "--methods",
+        ",".join(names),
+        "--seeds",
+        str(seeds),
+    ]
     command += [part for change in changes or () for part in ("--set", change)]
+    command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
     write_comparison(comparison, folder, command=shlex.join(command))
     console().print(comparison_table(comparison))
     for line in verdict(comparison).lines:
@@ -183,9 +201,10 @@ def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    console().print_json(
-        json.dumps(recipe_to_dict(load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())))
-    )
+    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    console().print_json(json.dumps(recipe_to_dict(settings)))
+    for remark in settings.remarks:
+        Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -231,12 +250,15 @@ def _methods() -> Table:
     import inspect
 
     from decant.methods import METHODS
+    from decant.recipe import KD_MATCHED
 
     table = Table("method", "settings (defaults)", "what it is", title="Methods")
     for name, settings in METHODS.items():
         values = {field: value for field, value in vars(settings()).items() if field != "name"}
         summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
         table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
+    derived = "only in comparisons: kd with dkd's task_weight, temperature and warmup, weight = beta unless tuned"
+    table.add_row(KD_MATCHED, derived, "The weight-matched control, without which nothing is said about decoupling.")
     return table
 
 

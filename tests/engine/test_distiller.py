@@ -190,3 +190,30 @@ def test_the_state_of_one_distiller_is_taken_up_by_another(student: nn.Module, t
     other.load_state_dict(distiller.state_dict())
     images, target = batch()
     assert torch.equal(distiller.eval()(images, target).loss, other.eval()(images, target).loss)
+
+
+def test_a_student_left_in_eval_mode_is_told_of_once(student: nn.Sequential, teacher: nn.Sequential) -> None:
+    distiller = Distiller(student, teacher, KDSettings())
+    images, target = batch()
+    student.eval()
+    with pytest.warns(UserWarning, match=r"eval mode while it is trained .*distiller\.train\(\)"):
+        distiller(images, target)
+    distiller(images, target)
+    with torch.no_grad():
+        Distiller(student, teacher, KDSettings())(images, target)
+    distiller.train()
+    assert student.training
+
+
+def test_terms_are_for_logs(student: nn.Sequential, teacher: nn.Sequential) -> None:
+    images, target = batch()
+    loss, terms, _ = Distiller(student, teacher, KDSettings())(images, target)
+    assert loss.requires_grad
+    assert not any(term.requires_grad for term in terms.values())
+
+
+@pytest.mark.parametrize("epoch", [-1.0, float("nan")])
+def test_an_epoch_that_is_no_count_is_refused(student: nn.Sequential, teacher: nn.Sequential, epoch: float) -> None:
+    images, target = batch()
+    with pytest.raises(ValueError, match="epoch counts completed epochs"):
+        Distiller(student, teacher, KDSettings())(images, target, epoch=epoch)

@@ -15,8 +15,9 @@ from engine.tiny import contents, on_cpu, recipe
 def begun(path: Path, of: Recipe, rows: Sequence[dict[str, Any]] = ()) -> RunFolder:
     """A folder in which a run began, and was then left."""
     folder = RunFolder(path, of, on_cpu())
-    with folder.claimed(rows):
-        return folder
+    with folder.held():
+        folder.begin(rows)
+    return folder
 
 
 def test_nothing_is_written_before_the_run_begins(tmp_path: Path) -> None:
@@ -121,19 +122,20 @@ def test_lines_of_epochs_that_run_again_are_taken_back(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_work_in_one_folder(tmp_path: Path) -> None:
     first, second = (RunFolder(tmp_path, recipe(), on_cpu()) for _ in range(2))
-    with first.claimed([]):
+    with first.held():
+        first.begin([])
         before = contents(tmp_path)
         refused = pytest.raises(FileExistsError, match=r"another process is at work in .*; wait until it is done")
-        with refused, second.claimed([{"epoch": 1}]):
+        with refused, second.held():
             pass
         assert contents(tmp_path) == before
-    with second.claimed([]):
+    with second.held():
         pass
 
 
 def test_a_run_that_fails_lets_its_folder_go(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, recipe(), on_cpu())
-    with pytest.raises(ZeroDivisionError), folder.claimed([]):
+    with pytest.raises(ZeroDivisionError), folder.held():
         raise ZeroDivisionError
     begun(tmp_path, recipe())
 

@@ -77,9 +77,9 @@ def test_the_saved_weights_are_those_that_were_judged(tmp_path: Path) -> None:
     assert score.top1 == summary["last"]["top1"]
     assert score.loss == pytest.approx(summary["last"]["loss"], rel=1e-5)
     with safe_open(tmp_path / "run" / "student.safetensors", framework="pt") as file:
-        header = file.metadata()
+        header = json.loads(file.metadata()["decant"])
     assert (header["network"], header["weights"]) == ("digits_student", "student")
-    assert json.loads(header["classes"]) == [f"class {index}" for index in range(CLASSES)]
+    assert header["classes"] == [f"class {index}" for index in range(CLASSES)]
 
 
 def test_a_moving_average_is_what_is_judged_and_saved(tmp_path: Path) -> None:
@@ -92,7 +92,15 @@ def test_a_moving_average_is_what_is_judged_and_saved(tmp_path: Path) -> None:
     load_weights(network, tmp_path / "ema" / "student.safetensors")
     assert evaluate(network, splits().test, on_cpu()).top1 == summary["last"]["top1"]
     with safe_open(tmp_path / "ema" / "student.safetensors", framework="pt") as file:
-        assert file.metadata()["weights"] == "moving average"
+        assert json.loads(file.metadata()["decant"])["weights"] == "moving average"
+
+
+def test_equal_runs_leave_equal_files(tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "other"):
+        train(recipe(), tmp_path / name, places(tmp_path))
+        files.append((tmp_path / name / "student.safetensors").read_bytes())
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
@@ -111,12 +119,14 @@ def test_other_weights_of_the_same_network_can_be_evaluated(tmp_path: Path) -> N
 
 
 def test_what_is_no_finished_run_cannot_be_evaluated(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"there is no .*recipe\.json: give the folder of a run"):
+    with pytest.raises(FileNotFoundError, match=r"is not the folder of a run: there is no .*recipe\.json"):
         evaluate_run(tmp_path, places(tmp_path))
     train(recipe(), tmp_path / "run", places(tmp_path))
     (tmp_path / "run" / "student.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="the run is not finished, or has none"):
+    with pytest.raises(FileNotFoundError, match="the run is not finished, or its weights were moved"):
         evaluate_run(tmp_path / "run", places(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"there is no file of weights .*none\.pth"):
+        evaluate_run(tmp_path / "run", places(tmp_path), weights=tmp_path / "none.pth")
 
 
 def test_tuning_is_judged_on_images_that_nothing_is_trained_on(tmp_path: Path) -> None:
@@ -187,7 +197,8 @@ def test_announcing_a_run_leaves_no_trace_in_it(student: str, tmp_path: Path) ->
         )
     assert equal(weights_of(tmp_path / "True"), weights_of(tmp_path / "False"))
     assert rows_of(tmp_path / "True") == rows_of(tmp_path / "False")
-    (line,) = heard.lines
+    line, note = heard.lines
+    assert "note: method.warmup 20 is longer than the 3 epochs" in note
     assert f"{student} by dkd on fake, 3 epochs of 4 steps: about " in line
     assert " of disk (" in line
 

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from decant.engine import train
+from decant.engine.evaluate import evaluate
 from decant.engine.run import find_teacher
 from decant.engine.teacher import teacher_folder
 from decant.methods import DKDSettings, KDSettings
@@ -22,6 +23,7 @@ from engine.tiny import (
     InterruptAfter,
     LostMachineError,
     contents,
+    on_cpu,
     places,
     recipe,
     splits,
@@ -70,7 +72,7 @@ def test_only_an_accuracy_on_test_images_is_told_of_a_teacher(tmp_path: Path) ->
     student = replace(recipe(DKDSettings()), data=held_out, teacher=TeacherSettings(recipe=taught))
     teacher = find_teacher(student, splits(held_out), places(tmp_path))
     assert teacher is not None
-    assert teacher.top1 is None
+    assert teacher.top1 == evaluate(teacher.network, splits(held_out).test, on_cpu()).top1
 
 
 def test_a_teacher_whose_training_was_interrupted_goes_on(tmp_path: Path) -> None:
@@ -128,7 +130,8 @@ def test_given_weights_serve_as_a_teacher(tmp_path: Path) -> None:
     torch.save({"model": {f"module.{key}": value for key, value in network.state_dict().items()}}, path)
     summary = train(from_weights(path), tmp_path / "run", places(tmp_path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert summary["teacher"] == {"name": "digits_teacher", "sha256": digest, "top1": None}
+    assert summary["teacher"] == {"name": "digits_teacher", "sha256": digest, "top1": summary["teacher"]["top1"]}
+    assert summary["teacher"]["top1"] == evaluate(network, splits().test, on_cpu()).top1
     assert not (tmp_path / "teachers").exists()
 
 

@@ -250,3 +250,13 @@ def test_settings_that_nothing_here_chose_give_no_verdict_on_decoupling(mine: An
     assert found.interval is not None
     assert found.interval.mean == pytest.approx(1.05)
     assert claim(verdict, "distillation").outcome == "helped"
+
+
+@pytest.mark.parametrize(("top1", "told"), [(90.0, True), (99.0, False), (None, False)])
+def test_a_teacher_no_better_than_its_students_is_told_of(top1: float | None, told: bool) -> None:
+    compared = comparison(
+        result("supervised", (93.0, 93.5, 92.5)),
+        result("dkd", (95.5, 96.0, 95.75)),
+        teachers=({**TEACHER, "top1": top1},),
+    )
+    assert any("no better than its students" in line for line in verdict(compared).lines) == told

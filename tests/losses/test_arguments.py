@@ -151,7 +151,8 @@ UNIFORM = torch.full((4, 5), 0.2)
     [
         (LOGITS.tolist(), LOGITS, {}, TypeError, "student must be a tensor of logits, got list"),
         (LOGITS, LOGITS.long(), {}, TypeError, r"teacher must hold floating-point logits, got torch\.int64"),
-        (LOGITS, torch.zeros(4, 6), {}, ValueError, r"same shape, got \(4, 5\) and \(4, 6\)"),
+        (LOGITS, torch.zeros(3, 5), {}, ValueError, r"same shape, got \(4, 5\) and \(3, 5\)"),
+        (LOGITS, torch.zeros(4, 6), {}, ValueError, "the student has 5 classes and the teacher 6"),
         (LOGITS[0], LOGITS[0], {}, ValueError, r"must be \(N, C\) or .*, got \(5,\)"),
         (LOGITS[:, :1], LOGITS[:, :1], {}, ValueError, r"at least 2 classes .* got logits \(4, 1\)"),
         (LOGITS, LOGITS, {"temperature": 0.0}, ValueError, r"positive and finite, got 0\.0"),

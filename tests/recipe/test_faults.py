@@ -215,3 +215,16 @@ def test_choosing_needs_images_that_nothing_is_trained_on(tables: dict[str, Any]
     assert what in fault
     assert "needs images that nothing is trained on: set data.validation above 0" in fault
     recipe_from_dict(minimal(**{**tables, "data": {"name": "cifar100", "validation": 0.1}}))
+
+
+@pytest.mark.parametrize(
+    ("train", "method", "remark"),
+    [
+        ({"epochs": 10}, {"name": "dkd"}, "method.warmup 20 is longer than the 10 epochs"),
+        ({"epochs": 150}, {"name": "kd"}, "no milestone of train.schedule (150, 180, 210) lies within the 150 epochs"),
+    ],
+)
+def test_what_is_probably_not_meant_is_remarked(train: dict[str, Any], method: dict[str, Any], remark: str) -> None:
+    values = {"student": {"name": "resnet8"}, "data": {}, "method": method, "train": train}
+    assert any(remark in said for said in recipe_from_dict(values).remarks)
+    assert recipe_from_dict({**values, "train": {"epochs": 151}, "method": {"name": "kd"}}).remarks == ()

@@ -1,6 +1,7 @@
 """Student, teacher and method as one module: the step of the engine, and of anybody's own loop."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
@@ -17,7 +18,13 @@ _LATE = 1e6
 
 
 class Distilled(NamedTuple):
-    """What one step gives: the loss to call ``backward`` on, the raw terms by name, and the student's logits (N, C)."""
+    """What one step gives.
+
+    Attributes:
+        loss: what to call ``backward`` on.
+        terms: the raw, unweighted terms by name, detached, for a log.
+        logits: the student's, (N, C), of the first view.
+    """
 
     loss: Tensor
     terms: dict[str, Tensor]
@@ -90,6 +97,7 @@ class Distiller(nn.Module):
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{type(method).__name__} learns from a teacher, but teacher is None")
         self.method = method
+        self._told = False
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
         self._student = Tapped(student, _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
@@ -150,6 +158,15 @@ class Distiller(nn.Module):
                     "epochs completed so far, or switch it off in the settings (warmup=0)"
                 )
             epoch = 0.0
+        elif not epoch >= 0:
+            raise ValueError(f"epoch counts completed epochs, at least 0, got {epoch}")
+        if self.training and torch.is_grad_enabled() and not self.student.training and not self._told:
+            self._told = True
+            warnings.warn(
+                "the student is in eval mode while it is trained (BatchNorm and dropout too), as after an evaluation; "
+                "call distiller.train()",
+                stacklevel=2,
+            )
         if index is None:
             index = torch.arange(len(views[0]), device=views[0].device)
         student = _all_views(self._student, views)
@@ -160,7 +177,8 @@ class Distiller(nn.Module):
             with torch.no_grad():
                 teacher = _all_views(self._teacher[0], views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
-        return Distilled(weighted_total(terms, self.method.weights(epoch)), terms, student.logits)
+        loss = weighted_total(terms, self.method.weights(epoch))
+        return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `.to()`, `.cuda()`, `.double()` end here: the teacher follows although it is not a submodule.

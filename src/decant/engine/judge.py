@@ -34,10 +34,16 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -
     Raises:
         FileNotFoundError: the folder holds no run, or no weights yet.
     """
-    recipe_file, weights = folder / "recipe.json", weights or folder / STUDENT_FILE
-    for path, hint in ((recipe_file, "give the folder of a run"), (weights, "the run is not finished, or has none")):
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no {path}: {hint}")
+    recipe_file = folder / "recipe.json"
+    if not recipe_file.is_file():
+        raise FileNotFoundError(f"{folder} is not the folder of a run: there is no {recipe_file}")
+    if weights is None and not (folder / STUDENT_FILE).is_file():
+        raise FileNotFoundError(
+            f"there is no {folder / STUDENT_FILE}: the run is not finished, or its weights were moved"
+        )
+    weights = weights or folder / STUDENT_FILE
+    if not weights.is_file():
+        raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images = load(recipe.data, root=places.data, device=parallel.device, download=places.download).test

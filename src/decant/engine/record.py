@@ -6,7 +6,7 @@ summary.json when it is done.
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def finished(folder: Path) -> bool:
 
 
 class RunFolder:
-    """One run's folder; only the main process writes, and nothing before :meth:`claimed`.
+    """One run's folder; only the main process writes, and nothing before :meth:`begin`.
 
     Args:
         path: the folder.
@@ -63,36 +63,15 @@ class RunFolder:
         self._refuse_another(recipe)
 
     @contextmanager
-    def claimed(self, rows: Sequence[dict[str, Any]]) -> Iterator[None]:
-        """Hold the folder for this process alone, with the log of the epochs that need not be trained again.
-
-        Nothing is written before: a fault that comes earlier leaves no trace.
+    def held(self) -> Iterator[None]:
+        """Hold the folder for this process alone; a fault before :meth:`begin` leaves nothing in it.
 
         Raises:
             FileExistsError: another process is at work in it.
         """
-        with self._lock() if self.main else nullcontext():
-            if self.main:
-                for leaving in self.path.glob(".*.tmp"):  # half-written files of a run that was killed
-                    leaving.unlink()
-                if not (self.path / "recipe.json").exists():
-                    write_text(self.path / "recipe.json", json.dumps(recipe_to_dict(self._recipe), indent=2) + "\n")
-                self._write_environment()
-                # Lines after the resume point are of epochs that run again.
-                write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
-            self._parallel.wait()
+        if not self.main:
             yield
-
-    def moved(self) -> list[str]:
-        """What differs from the environment in which the interrupted run was started."""
-        if not self._environment.exists():
-            return []
-        start = json.loads(self._environment.read_text(encoding="utf-8"))
-        start.pop("resumed", None)
-        return differences(start, describe_environment(self._parallel))
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
@@ -105,6 +84,26 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def begin(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
+        if self.main:
+            for leaving in self.path.glob(".*.tmp"):  # half-written files of a run that was killed
+                leaving.unlink()
+            if not (self.path / "recipe.json").exists():
+                write_text(self.path / "recipe.json", json.dumps(recipe_to_dict(self._recipe), indent=2) + "\n")
+            self._write_environment()
+            # Lines after the resume point are of epochs that run again.
+            write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        self._parallel.wait()
+
+    def moved(self) -> list[str]:
+        """What differs from the environment in which the interrupted run was started."""
+        if not self._environment.exists():
+            return []
+        start = json.loads(self._environment.read_text(encoding="utf-8"))
+        start.pop("resumed", None)
+        return differences(start, describe_environment(self._parallel))
 
     @property
     def finished(self) -> bool:
@@ -128,12 +127,9 @@ class RunFolder:
         Returns on every process when the files are there: the next thing may be to read them.
         """
         if self.main:
-            header = {
-                "network": summary["network"],
-                "classes": json.dumps(list(classes)),
-                "weights": summary["evaluated"],
-            }
-            save_network(self.path / STUDENT_FILE, network, header)
+            about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
+            # One entry, because the file's format keeps no order among several: equal weights make equal files.
+            save_network(self.path / STUDENT_FILE, network, {"decant": json.dumps(about, sort_keys=True)})
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.resume_file.unlink(missing_ok=True)
         self._parallel.wait()

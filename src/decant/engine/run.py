@@ -1,13 +1,14 @@
 """A recipe from start to end: data, teacher, training, and a run folder that can be resumed, repeated and believed."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from decant.data import Splits, load
 from decant.engine.checkpoint import STUDENT_FILE, load_resume_state
 from decant.engine.estimate import size
+from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -93,7 +94,13 @@ def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Re
         last = read_summary(folder)["last"]
         path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
     images = splits.train
-    return load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
+    teacher = load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
+    if top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
+        parallel = Parallel(device=places.device, precision=recipe.train.precision)
+        score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
+        teacher = replace(teacher, top1=score.top1)
+        reporter.say(f"teacher {settings.network}: {path.name}, top-1 {score.top1:.2f} on test")
+    return teacher
 
 
 def _train_to_the_end(
@@ -101,28 +108,27 @@ def _train_to_the_end(
 ) -> dict[str, Any]:
     recipe, settings = training.recipe, training.recipe.train
     origin = {"teacher": teacher.sha256 if teacher is not None else None, "data": training.train_set.fingerprint()}
-    progress = _take_up(training, folder, origin, reporter)
-    if announce:
-        _announce(training, folder, progress.epoch, reporter)
     title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
-    with (
-        folder.claimed(progress.rows),
-        reporter.working(title, settings.epochs * training.steps, progress.epoch * training.steps),
-    ):
-        for epoch in range(progress.epoch, settings.epochs):
-            started = time.perf_counter()
-            log = training.fit_epoch(epoch, reporter)
-            seconds = time.perf_counter() - started
-            progress.seconds += seconds
-            progress.epoch = epoch + 1
-            last = progress.epoch == settings.epochs
-            if last or progress.epoch % settings.evaluate_every == 0:
-                row = _row(training, log, progress, seconds)
-                progress.rows.append(row)
-                folder.add(row)
-                reporter.status(_status(title, row, settings.epochs))
-            if not last and progress.epoch % settings.checkpoint_every == 0:
-                folder.save_resume_state({"origin": origin, **vars(progress), "training": training.state_dict()})
+    with folder.held():
+        progress = _take_up(training, folder, origin, reporter)
+        if announce:
+            _announce(training, folder, progress.epoch, reporter)
+        folder.begin(progress.rows)
+        with reporter.working(title, settings.epochs * training.steps, progress.epoch * training.steps):
+            for epoch in range(progress.epoch, settings.epochs):
+                started = time.perf_counter()
+                log = training.fit_epoch(epoch, reporter)
+                seconds = time.perf_counter() - started
+                progress.seconds += seconds
+                progress.epoch = epoch + 1
+                last = progress.epoch == settings.epochs
+                if last or progress.epoch % settings.evaluate_every == 0:
+                    row = _row(training, log, progress, seconds)
+                    progress.rows.append(row)
+                    folder.add(row)
+                    reporter.status(_status(title, row, settings.epochs))
+                if not last and progress.epoch % settings.checkpoint_every == 0:
+                    folder.save_resume_state({"origin": origin, **vars(progress), "training": training.state_dict()})
         summary = _summary(training, teacher, origin["data"], progress)
         folder.finish(training.deployed, summary, training.train_set.classes)
     return summary
@@ -162,6 +168,8 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
         f"{folder.path}: {training.recipe.student.name} by {training.recipe.method.name} on "
         f"{training.recipe.data.name}, {settings.epochs - done} epochs of {training.steps} steps: {cost.sentence()}"
     )
+    for remark in training.recipe.remarks:
+        reporter.say(f"  note: {remark}")
     if cost.free < cost.bytes:
         raise OSError(f"{folder.path} needs {size(cost.bytes)} of disk, but {size(cost.free)} are free; make room")
 

@@ -69,5 +69,8 @@ def trained_network(name: str, path: Path, *, classes: int, channels: int) -> nn
     """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
     with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
         network = create(name, num_classes=classes, in_channels=channels)
-    load_weights(network, path)
+    try:
+        load_weights(network, path)
+    except ValueError as error:
+        raise ValueError(f"{path} as weights of {name} over {classes} classes: {error}") from None
     return network

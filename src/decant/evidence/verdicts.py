@@ -241,6 +241,14 @@ def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]
     yield from _tuning_caveats(comparison)
     if len(comparison.teachers) == 1 and claims:
         yield f"All runs share one teacher{_named(comparison.teachers[0])}: the result is about this one teacher."
+    best_student = max(result.last_top1.mean for result in comparison.results)
+    for teacher in comparison.teachers:
+        top1 = teacher.get("top1")
+        if isinstance(top1, int | float) and comparison.split == "test" and top1 <= best_student:
+            yield (
+                f"The teacher{_named(teacher)} is no better than its students, {top1:.2f}% of top-1: what helped may "
+                "be softer targets rather than its knowledge."
+            )
     if data.get("view_seed") is not None:
         yield "All seeds see the same augmented views: seeds differ in initialisation and order alone."
     if data.get("train_per_class") is not None:

@@ -28,6 +28,15 @@ def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
             raise TypeError(f"{name} must be a tensor of logits, got {type(logits).__name__}")
         if not logits.is_floating_point():
             raise TypeError(f"{name} must hold floating-point logits, got {logits.dtype}; the target comes third")
+    if (
+        student.shape != teacher.shape
+        and student.ndim > 1
+        and student.shape[:1] + student.shape[2:] == (teacher.shape[:1] + teacher.shape[2:])
+    ):
+        raise ValueError(
+            f"the student has {student.shape[1]} classes and the teacher {teacher.shape[1]} (dimension 1 of the "
+            "logits); both must be over the same classes, in the same shape"
+        )
     if student.shape != teacher.shape:
         raise ValueError(
             f"student and teacher must have the same shape, got {tuple(student.shape)} and {tuple(teacher.shape)}; "

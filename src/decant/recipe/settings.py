@@ -8,7 +8,7 @@ from decant.methods import SupervisedSettings
 from decant.models import require_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings
-from decant.recipe.training import TrainSettings
+from decant.recipe.training import MultiStep, TrainSettings
 
 MAX_SEED = 2**63 - 1
 
@@ -49,7 +49,8 @@ class TeacherSettings:
         if by_recipe == by_weights or (by_recipe and (self.name or self.weights)):
             raise ValueError(
                 "a teacher is given by `recipe`, or by `name` and `weights` together; "
-                f"got recipe {'given' if by_recipe else 'missing'}, name {self.name!r}, weights {self.weights!r}"
+                f"got recipe {'given' if by_recipe else 'missing'}, name {self.name!r}, weights {self.weights!r}; "
+                'to put a file in the place of a recipe: --set \'teacher={name="...", weights="..."}\''
             )
         if self.name is not None:
             require_network(self.name)
@@ -92,6 +93,21 @@ class Recipe:
     def trained(self) -> "Recipe":
         """The same without what it compares: two recipes train the same student if these are equal."""
         return replace(self, compare=CompareSettings())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is allowed, but probably not meant."""
+        remarks = []
+        epochs, schedule = self.train.epochs, self.train.schedule
+        warmup = getattr(self.method, "warmup", 0)
+        if warmup > epochs:
+            remarks.append(f"method.warmup {warmup} is longer than the {epochs} epochs: its weights are never reached")
+        if isinstance(schedule, MultiStep) and all(milestone >= epochs for milestone in schedule.milestones):
+            remarks.append(
+                f"no milestone of train.schedule ({', '.join(map(str, schedule.milestones))}) lies within the {epochs} "
+                "epochs: the learning rate stays as it is; set milestones, or another schedule (cosine, onecycle)"
+            )
+        return tuple(remarks)
 
     def __post_init__(self) -> None:
         """Refuse what would not be an honest measurement."""

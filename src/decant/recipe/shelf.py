@@ -31,5 +31,5 @@ def find_recipe(name_or_path: str) -> Path:
     if name in shelf:
         return shelf[name]
     near = difflib.get_close_matches(name, shelf, n=3, cutoff=0.4)
-    nearest = ", ".join(near) or "none"
-    raise RecipeError(name_or_path, [f"no such file, and no shipped recipe of that name; nearest: {nearest}"])
+    hint = f"nearest: {', '.join(near)}" if near else "`decant list recipes` shows them"
+    raise RecipeError(name_or_path, [f"there is no such file, and no shipped recipe of that name; {hint}"])
