@@ -142,7 +142,8 @@ def compare(
     command = [
         "decant",
         "compare",
-        recipe if path == Path(recipe) else _recipe_name(path),
+        # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
+        recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path),
         "--methods",
         ",".join(names),
         "--seeds",

@@ -56,12 +56,12 @@ def compare(
     splits = load_data(recipe, places)
     Supply(recipe, splits, parallel)  # its faults come before the teacher is trained, not after
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
-    _announce(plan, _Bench(places, splits, teacher, reporter))
+    bench = _Bench(places, splits, teacher, reporter)
+    _announce(plan, bench)
     if parallel.main:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / COMPARED_FILE, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
 
-    bench = _Bench(places, splits, teacher, reporter)
     tunings = {name: _tune(plan, name, bench) for name in plan.tuned}
     runs: dict[str, list[Run]] = {name: [] for name in names}
     for seed in plan.seeds:  # seed by seed: what is done when interrupted is paired
