@@ -2,7 +2,7 @@
 
 from decant.engine import Distilled, Distiller
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Shapes
-from decant.losses import DKDTerms, dkd_loss, dkd_terms, kd_loss
+from decant.losses import DKDTerms, chunked_linear_dkd_loss, dkd_loss, dkd_terms, kd_loss
 from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
 from decant.models import Tapped
 
@@ -24,6 +24,7 @@ __all__ = [
     "Shapes",
     "SupervisedSettings",
     "Tapped",
+    "chunked_linear_dkd_loss",
     "dkd_loss",
     "dkd_terms",
     "kd_loss",

@@ -13,7 +13,7 @@ from decant import losses
 EXAMPLE = Path(__file__).parents[2] / "examples" / "01_one_loss.py"
 
 
-@pytest.mark.parametrize("name", ["kd_loss", "dkd_loss", "dkd_terms"])
+@pytest.mark.parametrize("name", ["kd_loss", "dkd_loss", "dkd_terms", "chunked_linear_dkd_loss"])
 def test_every_loss_shows_a_true_number(name: str) -> None:
     function = getattr(losses, name)
     module = importlib.import_module(function.__module__)
@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_paper() -> None:
     assert defaults("kd_loss") == shared | {"mask": None}
     assert defaults("dkd_terms") == shared | {"ignore_index": -100}
     assert defaults("dkd_loss") == shared | {"ignore_index": -100, "alpha": 1.0, "beta": 8.0}
+    assert defaults("chunked_linear_dkd_loss") == defaults("dkd_loss") | {"rows_per_chunk": None}
 
 
 def test_the_example_teaches_its_student(capsys: pytest.CaptureFixture[str]) -> None:

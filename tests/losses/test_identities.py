@@ -157,7 +157,7 @@ def test_weighted_terms_and_loss_make_the_same_gradient(kind: str) -> None:
     terms = dkd_terms(student, teacher, target, temperature=2.0)
     (by_terms,) = torch.autograd.grad(0.5 * terms.tckd + 6.0 * terms.nckd, student)
     (by_loss,) = torch.autograd.grad(dkd_loss(student, teacher, target, alpha=0.5, beta=6.0, temperature=2.0), student)
-    assert torch.equal(by_terms, by_loss)
+    assert (by_terms - by_loss).abs().max() <= 1e-6 * by_loss.abs().max()
     assert by_loss.abs().max() > 0
 
 

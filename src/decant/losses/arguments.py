@@ -18,11 +18,8 @@ def require(valid: Tensor, found: Tensor, expected: str) -> None:
         raise ValueError(f"{expected}; got {found[~valid][0].item()}")
 
 
-def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both logits in float32, or in float64 if either is; the teacher's cut from its graph.
-
-    The explicit cast is also what makes the losses independent of autocast.
-    """
+def check_logits(student: Tensor, teacher: Tensor) -> None:
+    """Raise unless both are logits (N, C, ...) of one shape over at least two classes."""
     for name, logits in (("student", student), ("teacher", teacher)):
         if not isinstance(logits, Tensor):
             raise TypeError(f"{name} must be a tensor of logits, got {type(logits).__name__}")
@@ -51,6 +48,13 @@ def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
             f"distillation needs at least 2 classes in dimension 1, got logits {tuple(student.shape)}; "
             "write a yes/no output z as the two classes (0, z)"
         )
+
+
+def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Both logits in float32, or in float64 if either is; the teacher's cut from its graph.
+
+    The explicit cast is also what makes the losses independent of autocast.
+    """
     dtype = torch.float64 if torch.float64 in (student.dtype, teacher.dtype) else torch.float32
     return student.to(dtype), teacher.detach().to(dtype)
 
@@ -77,17 +81,20 @@ def working_temperature(temperature: float | Tensor, logits: Tensor) -> float | 
     return working.expand(positions)
 
 
-def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Class indices (N, ...) as int64, with class 0 where ignored, and which positions count."""
+def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[Tensor, Tensor | None]:
+    """Class indices (N, ...) as int64, with class 0 where ignored, and which positions count; None if all do."""
     positions = position_shape(logits)
     if target.shape != positions:
         raise ValueError(
             f"class indices for logits {tuple(logits.shape)} must have shape {positions}, got {tuple(target.shape)}; "
             "probabilities have the shape of the logits and a floating dtype"
         )
-    indices = target.long()
+    indices, classes = constant(target).long(), logits.shape[1]
+    if indices.device.type == "cpu" and not torch.compiler.is_compiling() and indices.numel():
+        low, high = (int(bound) for bound in indices.aminmax())
+        if low >= 0 and high < classes and not low <= ignore_index <= high:
+            return indices, None  # by far the most frequent case, and these questions cost as much as a small loss
     counted = indices != ignore_index
-    classes = logits.shape[1]
     require(
         ~counted | ((indices >= 0) & (indices < classes)),
         indices,
@@ -123,6 +130,18 @@ def checked_mask(mask: Tensor, logits: Tensor) -> Tensor:
     if mask.shape != positions:
         raise ValueError(f"mask for logits {tuple(logits.shape)} must have shape {positions}, got {tuple(mask.shape)}")
     return mask
+
+
+def constant(tensor: Tensor) -> Tensor:
+    """The same numbers without a graph; copied if they come from inference mode, which autograd refuses to save."""
+    if torch.compiler.is_compiling() or not tensor.is_inference():
+        return tensor.detach()
+    return tensor.clone()
+
+
+def as_rows(logits: Tensor) -> Tensor:
+    """Logits (N, C, d1, ...) -> (N d1 ..., C), without a copy where the classes lie next to each other."""
+    return logits if logits.ndim == 2 else logits.movedim(1, -1).reshape(-1, logits.shape[1])
 
 
 def position_shape(logits: Tensor) -> tuple[int, ...]:

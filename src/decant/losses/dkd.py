@@ -1,25 +1,22 @@
 """Decoupled knowledge distillation: the target class and the other classes, each with a weight of its own."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from decant.losses.arguments import working_indices, working_logits, working_probabilities, working_temperature
-from decant.losses.divergence import Odds, binary_kl, is_class, kl, softmax, sum_of_others
+from decant.losses import closed_form
+from decant.losses.arguments import (
+    as_rows,
+    check_logits,
+    constant,
+    position_shape,
+    working_indices,
+    working_logits,
+    working_probabilities,
+    working_temperature,
+)
+from decant.losses.decoupled import DKDTerms, expected_terms, terms_for_class
 from decant.losses.reduction import Reduction, check_reduction, leave_out, reduce
-
-
-class DKDTerms(NamedTuple):
-    """The two halves of decoupled distillation, in T^2 times nats, each a scalar or (N, d1, ...).
-
-    Attributes:
-        tckd: target-class distillation: how sure is the teacher of the target?
-        nckd: non-target-class distillation: how does it rank the other classes?
-    """
-
-    tckd: Tensor
-    nckd: Tensor
+from decant.losses.rows import Problem
 
 
 def dkd_loss(
@@ -73,6 +70,10 @@ def dkd_loss(
         >>> round(dkd_loss(student, teacher, torch.tensor([0])).item(), 4)
         17.8661
     """
+    problem = _in_closed_form(student, teacher, target, temperature, reduction, ignore_index)
+    if problem is not None and not isinstance(alpha, Tensor) and not isinstance(beta, Tensor):
+        value = closed_form.weighted(problem, alpha, beta, reduction)
+        return value.view(position_shape(student)) if reduction == "none" else value
     tckd, nckd = dkd_terms(
         student, teacher, target, temperature=temperature, reduction=reduction, ignore_index=ignore_index
     )
@@ -97,60 +98,47 @@ def dkd_terms(
         >>> round(tckd.item(), 4), round(nckd.item(), 4)
         (3.6652, 1.7751)
     """
-    check_reduction(reduction)
+    problem = _in_closed_form(student, teacher, target, temperature, reduction, ignore_index)
+    if problem is not None:
+        terms = closed_form.separate(problem, reduction)
+        shape = position_shape(student)
+        return DKDTerms(*(term.view(shape) for term in terms)) if reduction == "none" else terms
     student, teacher = working_logits(student, teacher)
     temperature = working_temperature(temperature, student)
     counted = None
     if target is None:
-        terms = _terms_for_class(student, teacher, teacher.argmax(dim=1), temperature)
-    elif not isinstance(target, Tensor) or target.dtype == torch.bool or target.is_complex():
-        found = target.dtype if isinstance(target, Tensor) else type(target).__name__
-        raise TypeError(f"target must be None or a tensor of class indices or probabilities, got {found}")
+        terms = terms_for_class(student, teacher, teacher.argmax(dim=1), temperature)
     elif target.is_floating_point():
-        terms = _expected_terms(student, teacher, working_probabilities(target, student), temperature)
+        terms = expected_terms(student, teacher, working_probabilities(target, student), temperature)
     else:
         indices, counted = working_indices(target, student, ignore_index)
-        terms = _terms_for_class(leave_out(student, counted), leave_out(teacher, counted), indices, temperature)
+        terms = terms_for_class(leave_out(student, counted), leave_out(teacher, counted), indices, temperature)
     tckd, nckd = (reduce(temperature**2 * term, reduction, counted) for term in terms)
     return DKDTerms(tckd, nckd)
 
 
-def _terms_for_class(student: Tensor, teacher: Tensor, target: Tensor, temperature: float | Tensor) -> DKDTerms:
-    """Both divergences, in nats per position (N, ...), for class indices (N, ...)."""
-    is_target = is_class(target, student.shape[1])
-    p, q = (softmax(logits, temperature, without=is_target) for logits in (teacher, student))
-    p_odds, q_odds = (Odds(s.scaled.gather(1, target.unsqueeze(1)).squeeze(1), others=s.total) for s in (p, q))
-    return DKDTerms(tckd=binary_kl(p_odds, q_odds), nckd=kl(p, q))
-
-
-def _expected_terms(student: Tensor, teacher: Tensor, probabilities: Tensor, temperature: float | Tensor) -> DKDTerms:
-    """The expectation of ``_terms_for_class`` under probabilities (N, C, ...), in O(C) per position.
-
-    Leaving class t out of a sum is harmless unless t outweighs all the rest, which can happen only at a network's top
-    class. Those two (often one) are computed by themselves; this also lets all others share one shift per network.
-    """
-    classes = student.shape[1]
-    teacher_top, student_top = teacher.argmax(dim=1), student.argmax(dim=1)
-    at_teacher_top = _terms_for_class(student, teacher, teacher_top, temperature)
-    at_student_top = _terms_for_class(student, teacher, student_top, temperature)
-    teacher_top_share = probabilities.gather(1, teacher_top.unsqueeze(1)).squeeze(1)
-    student_top_share = probabilities.gather(1, student_top.unsqueeze(1)).squeeze(1)
-    student_top_share = student_top_share.masked_fill(student_top == teacher_top, 0.0)  # do not count one class twice
-
-    apart = is_class(teacher_top, classes) | is_class(student_top, classes)
-    share = probabilities.masked_fill(apart, 0.0)
-    p, q = softmax(teacher, temperature), softmax(student, temperature)
-    # At classes computed apart the sum may underflow; 1 keeps what is multiplied by their zero share finite.
-    p_others, q_others = (sum_of_others(s.weights).masked_fill(apart, 1.0) for s in (p, q))
-    tckd = (share * binary_kl(Odds(p.scaled, p_others), Odds(q.scaled, q_others))).sum(dim=1)
-
-    # sum_t share_t KL(p^ || q^ without t), with E_p^[scaled_p - scaled_q] summed over t first: how often class i is
-    # met as an "other" class is a sum of positive numbers, whereas leaving class t out of a finished expectation
-    # would cancel wherever the student rules t out.
-    met_as_other = sum_of_others(share / p_others)
-    nckd = (met_as_other * p.weights * (p.scaled - q.scaled) + share * (q_others / p_others).log()).sum(dim=1)
-
-    return DKDTerms(
-        tckd=tckd + teacher_top_share * at_teacher_top.tckd + student_top_share * at_student_top.tckd,
-        nckd=nckd + teacher_top_share * at_teacher_top.nckd + student_top_share * at_student_top.nckd,
-    )
+def _in_closed_form(
+    student: Tensor,
+    teacher: Tensor,
+    target: Tensor | None,
+    temperature: float | Tensor,
+    reduction: str,
+    ignore_index: int,
+) -> Problem | None:
+    """Refuses arguments of the wrong kind; then the problem if there is one class per position, else None."""
+    check_reduction(reduction)
+    check_logits(student, teacher)
+    if target is not None and (not isinstance(target, Tensor) or target.dtype == torch.bool or target.is_complex()):
+        found = target.dtype if isinstance(target, Tensor) else type(target).__name__
+        raise TypeError(f"target must be None or a tensor of class indices or probabilities, got {found}")
+    soft = target is not None and target.is_floating_point()
+    if soft or not closed_form.serves(student, temperature):
+        return None
+    temperature = float(working_temperature(temperature, student))
+    ignored = None
+    if target is None:
+        indices = teacher.argmax(dim=1)
+    else:
+        indices, counted = working_indices(target, student, ignore_index)
+        ignored = None if counted is None else ~counted.reshape(-1, 1)
+    return Problem(as_rows(student), as_rows(constant(teacher)), indices.reshape(-1, 1), ignored, temperature)

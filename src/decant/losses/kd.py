@@ -2,9 +2,19 @@
 
 from torch import Tensor
 
-from decant.losses.arguments import checked_mask, working_logits, working_temperature
+from decant.losses import closed_form
+from decant.losses.arguments import (
+    as_rows,
+    check_logits,
+    checked_mask,
+    constant,
+    position_shape,
+    working_logits,
+    working_temperature,
+)
 from decant.losses.divergence import kl, softmax
 from decant.losses.reduction import Reduction, check_reduction, leave_out, reduce
+from decant.losses.rows import Problem
 
 
 def kd_loss(
@@ -46,10 +56,17 @@ def kd_loss(
         4.2595
     """
     check_reduction(reduction)
-    student, teacher = working_logits(student, teacher)
-    temperature = working_temperature(temperature, student)
+    check_logits(student, teacher)
     if mask is not None:
         mask = checked_mask(mask, student)
-        student, teacher = leave_out(student, mask), leave_out(teacher, mask)
+    if closed_form.serves(student, temperature):
+        ignored = None if mask is None else ~mask.reshape(-1, 1)
+        t = float(working_temperature(temperature, student))
+        problem = Problem(as_rows(student), as_rows(constant(teacher)), None, ignored, t)
+        value = closed_form.weighted(problem, 0.0, 1.0, reduction)
+        return value.view(position_shape(student)) if reduction == "none" else value
+    student, teacher = working_logits(student, teacher)
+    temperature = working_temperature(temperature, student)
+    student, teacher = leave_out(student, mask), leave_out(teacher, mask)
     divergence = kl(softmax(teacher, temperature), softmax(student, temperature))
     return reduce(temperature**2 * divergence, reduction, mask)

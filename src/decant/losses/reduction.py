@@ -13,13 +13,13 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}")
 
 
-def leave_out(logits: Tensor, counted: Tensor) -> Tensor:
-    """Logits (N, C, ...) that are constant 0 where a position (N, ...) does not count.
+def leave_out(logits: Tensor, counted: Tensor | None) -> Tensor:
+    """Logits (N, C, ...) that are constant 0 where a position (N, ...) does not count; None counts all.
 
     Done to both networks, this makes such a position a student that copies its teacher: its loss and its gradient are
     exactly 0 whatever it held, NaN included. Zeroing its loss afterwards would send 0 * NaN back.
     """
-    return logits.masked_fill(~counted.unsqueeze(1), 0.0)
+    return logits if counted is None else logits.masked_fill(~counted.unsqueeze(1), 0.0)
 
 
 def reduce(values: Tensor, reduction: Reduction, counted: Tensor | None = None) -> Tensor:

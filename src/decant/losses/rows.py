@@ -1,0 +1,165 @@
+"""Distillation losses and their gradients written out, block of rows by block of rows.
+
+Autograd on the plain equations keeps about ten tensors of the size of the logits and reads each from memory. Here a
+block of rows stays in the cache until its value and its gradient are done, and the only large tensor that is made is
+the gradient. With scaled logits z/T, p the teacher's and q the student's softmax, t the target, ^ = without t:
+
+    dTCKD/dz_t = T (q_t - p_t),    dTCKD/dz_i = -T (q_t - p_t) q^_i,    dNCKD/dz_i = T (q^_i - p^_i) and 0 at t.
+
+Rows are (N, C); a target is (N, 1), and without one nothing is left out, which makes NCKD the classical loss.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 2**16
+"""Entries of one network's logits in a block: what is worked on, both networks and twice, stays in a core's cache."""
+
+
+class Rows(NamedTuple):
+    """What value and gradient of some rows are made of; where there are two entries, teacher first.
+
+    Attributes:
+        weights: exp(z/T) with the largest class that takes part at 1, (2, n, C); 0 at the target.
+        total: sums of the weights, (2, n, 1).
+        yes: probability of the target, (2, n, 1); None without one.
+        tckd: in nats, (n, 1); None without a target.
+        nckd: in nats, (n, 1).
+    """
+
+    weights: Tensor
+    total: Tensor
+    yes: Tensor | None
+    tckd: Tensor | None
+    nckd: Tensor
+
+
+class Problem(NamedTuple):
+    """The rows of a loss.
+
+    Attributes:
+        student: logits (N, C) of any floating type.
+        teacher: the same.
+        target: class indices (N, 1), int64; None for classical distillation.
+        ignored: boolean (N, 1), true where a row does not count; None where all do.
+        temperature: T.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    target: Tensor | None
+    ignored: Tensor | None
+    temperature: float
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What is worked in: float32, or float64 if either network's logits are."""
+        return torch.float64 if torch.float64 in (self.student.dtype, self.teacher.dtype) else torch.float32
+
+    def blocks(self) -> Iterator[tuple[slice, "Problem"]]:
+        """The rows in blocks, each with where it lies."""
+        rows, classes = self.student.shape
+        step = max(1, BLOCK // classes)
+        if step >= rows:
+            yield slice(None), self
+            return
+        for first in range(0, rows, step):
+            part = slice(first, min(first + step, rows))
+            inside = [None if tensor is None else tensor[part] for tensor in (self.target, self.ignored)]
+            yield part, Problem(self.student[part], self.teacher[part], inside[0], inside[1], self.temperature)
+
+    @property
+    def is_one_block(self) -> bool:
+        """Whether all rows are worked on at once."""
+        return self.student.numel() <= BLOCK or len(self.student) == 1
+
+    def counted_rows(self) -> float | Tensor:
+        """Rows that count, at least 1."""
+        if self.ignored is None:
+            return float(max(len(self.student), 1))
+        return (~self.ignored).sum().clamp(min=1).to(self.dtype)
+
+    def room(self) -> tuple[Tensor, Tensor] | None:
+        """Memory that all blocks share; none for a single block, which is kept."""
+        if self.is_one_block:
+            return None
+        classes = self.student.shape[1]
+        size = (2, max(1, BLOCK // classes), classes)
+        return self.student.new_empty(size, dtype=self.dtype), self.student.new_empty(size, dtype=self.dtype)
+
+
+def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows:
+    """Both divergences of the rows, and what their gradients need; in ``room`` if given."""
+    student, teacher, target, ignored, temperature = problem
+    rows, classes = student.shape
+    scaled, weights = (None, None) if room is None else (tensor[:, :rows] for tensor in room)
+    if scaled is None:
+        scaled = student.new_empty((2, rows, classes), dtype=problem.dtype)
+    # Both networks in one tensor: at the size of a CIFAR batch the time goes into calls, not into numbers.
+    scaled[0], scaled[1] = teacher, student
+    if ignored is not None:
+        # A student that copies its teacher: value and gradient are then exactly 0, whatever the row held.
+        scaled.masked_fill_(ignored, 0.0)
+    own, yes, tckd = None, None, None
+    if target is not None:
+        where = target.expand(2, rows, 1)
+        own = scaled.gather(2, where)
+        scaled.scatter_(2, where, -torch.inf)
+    # The shift comes before the division, and is measured without the target: see losses/divergence.py.
+    shift = scaled.amax(2, keepdim=True)
+    scaled.sub_(shift).div_(temperature)
+    weights = torch.exp(scaled, out=weights)
+    total = weights.sum(2, keepdim=True)
+    if own is not None:
+        yes, tckd = _binary(own.sub_(shift).div_(temperature), total)
+        scaled.scatter_(2, where, 0.0)  # from -inf, whose difference would be NaN
+    gaps = scaled[0].sub_(scaled[1]).mul_(weights[0])
+    nckd = gaps.sum(1, keepdim=True).div_(total[0]).add_((total[1] / total[0]).log_())
+    return Rows(weights, total, yes, tckd, nckd)
+
+
+def _binary(own: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """The target's z/T and the others' sum of weights, (2, n, 1) -> its probability, and the divergence."""
+    log_odds = own - total.log()
+    logarithms = F.logsigmoid(torch.stack((log_odds, -log_odds), 1))
+    # The teacher's probabilities weigh the logarithms and so come from the odds themselves: see losses/divergence.py.
+    odds_against = own[0].neg().exp_().mul_(total[0])
+    probabilities = torch.stack((odds_against, odds_against.reciprocal())).add_(1.0).reciprocal_()
+    divergence = probabilities.mul_(logarithms[0] - logarithms[1]).sum(0)
+    return log_odds.sigmoid_(), divergence
+
+
+def write_gradient(
+    rows: Rows, problem: Problem, of_tckd: float | Tensor, of_nckd: float | Tensor, out: Tensor | None = None
+) -> Tensor:
+    """The gradient of ``of_tckd`` TCKD + ``of_nckd`` NCKD with respect to z/T, (n, C), in ``out`` if given."""
+    weights, total, yes = rows.weights, rows.total, rows.yes
+    own = None if yes is None else (yes[1] - yes[0]) * of_tckd
+    of_student = of_nckd if own is None else of_nckd - own
+    gradient = torch.mul(weights[1], of_student / total[1], out=out)
+    gradient.addcmul_(weights[0], of_nckd / total[0], value=-1)
+    if own is not None and problem.target is not None:
+        gradient.scatter_(1, problem.target, own)
+    return gradient
+
+
+def weighted_rows(
+    problem: Problem, alpha: float, beta: float, gradient: Tensor | None = None, scale: float | Tensor = 1.0
+) -> Tensor:
+    """alpha TCKD + beta NCKD of every row, (N, 1), in nats; without a target beta NCKD.
+
+    Into ``gradient`` (N, C) goes, if given, the gradient with respect to z/T, times ``scale``: one number or (N, 1).
+    """
+    values, room = [], problem.room()
+    for part, block in problem.blocks():
+        rows = measure(block, room)
+        if gradient is not None:
+            inside = scale[part] if isinstance(scale, Tensor) and scale.ndim else scale
+            write_gradient(rows, block, alpha * inside, beta * inside, out=gradient[part])
+        value = rows.nckd.mul_(beta)
+        values.append(value if rows.tckd is None else value.add_(rows.tckd, alpha=alpha))
+    return values[0] if len(values) == 1 else torch.cat(values)
