@@ -130,6 +130,7 @@ class Distiller(nn.Module):
         *,
         index: Tensor | None = None,
         epoch: float | None = None,
+        teacher_outputs: Outputs | None = None,
     ) -> Distilled:
         """The loss of one batch.
 
@@ -139,6 +140,7 @@ class Distiller(nn.Module):
             index: position of each sample in the data set (N,), for methods with a memory.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
+            teacher_outputs: what the teacher says about these images, where that is known; it is then not run.
 
         Raises:
             TypeError: images that are neither a tensor nor a tuple of tensors.
@@ -170,8 +172,8 @@ class Distiller(nn.Module):
         if index is None:
             index = torch.arange(len(views[0]), device=views[0].device)
         student = _all_views(self._student, views)
-        teacher = None
-        if self._teacher:
+        teacher = teacher_outputs
+        if teacher is None and self._teacher:
             if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
                 self._teacher[0].network.eval()
             with torch.no_grad():

@@ -168,6 +168,8 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
         f"{folder.path}: {training.recipe.student.name} by {training.recipe.method.name} on "
         f"{training.recipe.data.name}, {settings.epochs - done} epochs of {training.steps} steps: {cost.sentence()}"
     )
+    if training.folded is not None:
+        reporter.say(f"  teacher {training.folded.sentence()}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")
     if cost.free < cost.bytes:

@@ -20,9 +20,12 @@ from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.engine.teacher import Teacher
-from decant.interfaces import Batch, BuildContext, Outputs
-from decant.models import Tapped, create
+from decant.interfaces import Batch, BuildContext, Method, Outputs
+from decant.models import Folded, Tapped, create, fold_batchnorm
 from decant.recipe import Recipe
+
+_FOLD_EXAMPLES = 32
+"""Training images on which a folded teacher is compared with the trained one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Training:
     """A run's networks, optimiser and data, made from its recipe; call under :func:`own_random_state`.
 
     Order matters: the student is initialised first, so that runs of one seed start from one student whatever their
-    method; the method is built before anything is moved or wrapped.
+    method; the method is built, from the teacher as it was trained, before anything is folded, moved or wrapped.
 
     Args:
         recipe: what is trained.
@@ -112,7 +115,8 @@ class Training:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
             )
-        self.distiller = Distiller(student, network, method)
+        self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
+        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
@@ -204,6 +208,12 @@ class Training:
     def _update_average(self) -> None:
         if self.average is not None:
             self.average.update(self.distiller)
+
+    def _fold(self, teacher: nn.Module, method: Method) -> Folded:
+        """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
+        example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
+        taps = taps_of(teacher)
+        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
 
     def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
         example = next(plain_batches(self.train_set, 2)).images[0].cpu()
