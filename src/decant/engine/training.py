@@ -1,7 +1,7 @@
 """From a recipe to the objects that train, and their common state."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from decant.data import ImageSet, Splits, Views, epoch_batches, plain_batches, steps_per_epoch
 from decant.engine.checkpoint import random_state, restore_random_state
+from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
@@ -30,13 +31,20 @@ _FOLD_EXAMPLES = 32
 
 @dataclass(frozen=True)
 class DistillStep:
-    """The step that distils: a batch through the wrapped :class:`Distiller`."""
+    """The step that distils: a batch through the wrapped :class:`Distiller`.
+
+    Attributes:
+        module: the wrapped distiller.
+        compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+    """
 
     module: nn.Module
+    compiled_for: int | None = None
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss and the raw terms."""
-        loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
+        with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
+            loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
         return loss, terms
 
 
@@ -121,6 +129,7 @@ class Training:
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
         self._module = parallel.prepare(self.distiller)
+        self._compiled_for: int | None = None
         self._teacher = teacher
         if network is not None:  # also where the method needs none: its agreement with the student is measured
             network.to(parallel.device).to(memory_format=self.layout)
@@ -139,11 +148,19 @@ class Training:
         """The batches of an epoch on this process."""
         return self.supply.batches(epoch, views=self.distiller.method.views)
 
+    def compile(self) -> str | None:
+        """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
+        batch = next(self.batches(0))
+        summed = self.recipe.train.accumulate > 1 or self.parallel.world > 1
+        if (reason := compile_distiller(self.distiller, batch, self.parallel, cuda_graphs=not summed)) is None:
+            self._compiled_for = len(batch.index)
+        return reason
+
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
         return fit_epoch(
             epoch,
-            step=DistillStep(self._module),
+            step=DistillStep(self._module, self._compiled_for),
             batches=self.batches(epoch),
             steps=self.steps,
             module=self._module,
