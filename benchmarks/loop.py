@@ -46,7 +46,7 @@ def _contest(names: tuple[str, str], splits: Splits, parallel: Parallel, options
     teacher = Teacher(network, names[0], "untrained", top1=None)
     settings = replace(SETTINGS, batch_size=options.batch_size)
 
-    def ours(method: MethodSettings) -> Callable[[int], object]:
+    def ours(method: MethodSettings, *, compiled: bool = False) -> Callable[[int], object]:
         recipe = Recipe(
             student=NetworkSettings(names[1]),
             data=options.data,
@@ -54,12 +54,20 @@ def _contest(names: tuple[str, str], splits: Splits, parallel: Parallel, options
             method=method,
             train=settings,
         )
-        return _steps(Training(recipe, splits, teacher, parallel), parallel)
+        training = Training(recipe, splits, teacher, parallel)
+        if compiled and (reason := training.compile()) is not None:
+            raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
+        return _steps(training, parallel, compiled_for=options.batch_size if compiled else None)
 
     rows = [
         Row("teacher live", ours(DKDSettings())),
         Row("student alone", ours(SupervisedSettings())),
     ]
+    if options.compiled:
+        rows += [
+            Row("teacher live, compiled", ours(DKDSettings(), compiled=True)),
+            Row("student alone, compiled", ours(SupervisedSettings(), compiled=True)),
+        ]
     if (reference := options.reference) is not None and options.folder is not None:
         student, teaching = (reference.network(name).to(parallel.device) for name in reversed(names))
         distiller = reference.dkd(student, with_statistics(teaching, images))
@@ -70,7 +78,7 @@ def _contest(names: tuple[str, str], splits: Splits, parallel: Parallel, options
     return Contest(f"{names[0]} -> {names[1]}, batch {options.batch_size}, with data", tuple(rows))
 
 
-def _steps(training: Training, parallel: Parallel) -> Callable[[int], object]:
+def _steps(training: Training, parallel: Parallel, *, compiled_for: int | None) -> Callable[[int], object]:
     """So many steps of a run; the next call goes on where this one stopped."""
     module = training.distiller
     optimizer = parallel.prepare_optimizer(make_optimizer(module, training.recipe.train))
@@ -79,7 +87,7 @@ def _steps(training: Training, parallel: Parallel) -> Callable[[int], object]:
     def work(times: int) -> object:
         return fit_epoch(
             0,
-            step=DistillStep(module),
+            step=DistillStep(module, compiled_for),
             batches=islice(batches, times),
             steps=times,
             module=module,

@@ -1,6 +1,7 @@
 """One training step: teacher, student, loss, gradients, optimiser; no data loading."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import repeat
 
 import torch
@@ -11,6 +12,7 @@ from benchmarks.options import Options
 from benchmarks.reference import Reference
 from benchmarks.timing import Contest, Row
 from decant import Distiller
+from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.fit import Step, fit_epoch
 from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
@@ -52,22 +54,31 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
         method = "supervised" if teacher is None else DKDSettings()
         distiller = Distiller(create(names[1]), teacher, method)
         distiller.to(parallel.device).to(memory_format=layout)
+        if compiled and (reason := compile_distiller(distiller, batch, parallel)) is not None:
+            raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
 
         def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-            loss, terms, _ = distiller(
-                batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
-            )
+            with compiled_step(full=True) if compiled else nullcontext():
+                loss, terms, _ = distiller(
+                    batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
+                )
             return loss, terms
 
         return steps(distiller, step, batch, parallel)
 
     rows = [
-        Row("teacher live", ours(teacher), live),
-        Row("teacher live, folded", ours(folded), live),
-        Row("teacher's logits given", ours(teacher, given=known), alone),
+        Row("teacher live, not folded", ours(teacher), live),
+        Row("teacher live", ours(folded), live),
+        Row("teacher's logits given", ours(folded, given=known), alone),
         Row("student alone", ours(None), alone),
-        matrix_product(options.matrix, parallel),
     ]
+    if options.compiled:
+        rows += [
+            Row("teacher live, compiled", ours(folded, compiled=True), live),
+            Row("teacher's logits given, compiled", ours(folded, given=known, compiled=True), alone),
+            Row("student alone, compiled", ours(None, compiled=True), alone),
+        ]
+    rows.append(matrix_product(options.matrix, parallel))
     if options.reference is not None:
         rows = [*_reference_rows(options.reference, names, images, target, (alone, live)), *rows]
     return Contest(f"{names[0]} -> {names[1]}, batch {len(images)}", tuple(rows), peak=rows[-1].name)

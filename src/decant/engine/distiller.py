@@ -128,10 +128,11 @@ class Distiller(nn.Module):
         return made
 
     def compile(self, **how: Any) -> None:
-        """Compile student, teacher and method, each by itself; ``how`` goes to ``torch.compile`` (``disable=True`` undoes it).
+        """Compile student, teacher and method, each by itself; ``how`` goes to ``torch.compile``.
 
         Only what this module runs is compiled: the networks given to it stay as they are, also for evaluation, and so
         do the keys of all state dicts. How the terms add up stays outside, because it may change with every step.
+        ``disable=True`` undoes it.
         """
         self._compiled_with = how
         for part in (self._student, *self._teacher, self.method):
