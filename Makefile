@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test test-slow tables clean
+.PHONY: help install demo check format test test-slow bench tables clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,9 +41,14 @@ test: $(BIN)/.installed-dev  ## the tests, in minutes
 test-slow: $(BIN)/.installed-dev  ## processes, kills, every recipe
 	$(BIN)/python -m pytest -m slow
 
+# BENCH names groups (loss, step, loop; all by default), BENCH_OPTIONS what `python -m benchmarks --help` lists.
+bench: $(BIN)/.installed  ## speed against floors and the reference: make bench BENCH=step BENCH_OPTIONS="--reference DIR"
+	$(BIN)/python -m benchmarks $(BENCH) $(BENCH_OPTIONS)
+
 PAGES := README.md $(shell find docs -name '*.md')
 tables: $(BIN)/.installed  ## the tables in README and docs, made anew from results/
 	$(BIN)/python -m decant.report.pages $(PAGES)
+	$(BIN)/python -m benchmarks.table $(PAGES)
 
 clean:  ## remove what was installed and cached (not runs, not data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decant import Distiller
+from decant.interfaces import Outputs
 from decant.losses import dkd_terms
 from decant.methods import DKDSettings, KDSettings
 from engine.toy_methods import Remembers, batch, hinting, network, same, state, train
@@ -217,3 +218,19 @@ def test_an_epoch_that_is_no_count_is_refused(student: nn.Sequential, teacher: n
     images, target = batch()
     with pytest.raises(ValueError, match="epoch counts completed epochs"):
         Distiller(student, teacher, KDSettings())(images, target, epoch=epoch)
+
+
+def test_a_teacher_whose_outputs_are_known_is_not_run(student: nn.Module, teacher: nn.Module) -> None:
+    images, target = batch()
+    distiller = Distiller(student, teacher, DKDSettings(warmup=0)).eval()
+    live = distiller(images, target)
+    known = Outputs(teacher(images))
+
+    def explode(*args: object) -> None:
+        raise AssertionError("the teacher was run")
+
+    teacher.register_forward_pre_hook(explode)
+    given = distiller(images, target, teacher_outputs=known)
+    assert torch.equal(given.loss, live.loss)
+    with pytest.raises(AssertionError, match="the teacher was run"):
+        distiller(images, target)

@@ -1,6 +1,7 @@
 """What a run leaves behind, what decides it, and what does not."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,8 @@ def test_announcing_a_run_leaves_no_trace_in_it(student: str, tmp_path: Path) ->
         )
     assert equal(weights_of(tmp_path / "True"), weights_of(tmp_path / "False"))
     assert rows_of(tmp_path / "True") == rows_of(tmp_path / "False")
-    line, note = heard.lines
+    line, folded, note = heard.lines
+    assert re.fullmatch(r"  teacher BatchNorm: 6 of 6 folded into the layers before them, deviation .*e-0[67]", folded)
     assert "note: method.warmup 20 is longer than the 3 epochs" in note
     assert f"{student} by dkd on fake, 3 epochs of 4 steps: about " in line
     assert " of disk (" in line

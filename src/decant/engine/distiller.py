@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,7 @@ class Distiller(nn.Module):
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{type(method).__name__} learns from a teacher, but teacher is None")
         self.method = method
+        self._compiled_with: dict[str, Any] | None = None
         self._told = False
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
         self._student = Tapped(student, _chosen(method, names[0], "student"))
@@ -120,8 +121,22 @@ class Distiller(nn.Module):
         return self.method.deployed(self.student)
 
     def copy(self) -> Self:
-        """A copy with weights of its own that shares the teacher."""
-        return copy.deepcopy(self, {id(self._teacher): self._teacher})
+        """A copy with weights of its own that shares the teacher, compiled if this one is."""
+        made = copy.deepcopy(self, {id(self._teacher): self._teacher})
+        if self._compiled_with is not None:
+            made.compile(**self._compiled_with)
+        return made
+
+    def compile(self, **how: Any) -> None:
+        """Compile student, teacher and method, each by itself; ``how`` goes to ``torch.compile``.
+
+        Only what this module runs is compiled: the networks given to it stay as they are, also for evaluation, and so
+        do the keys of all state dicts. How the terms add up stays outside, because it may change with every step.
+        ``disable=True`` undoes it.
+        """
+        self._compiled_with = how
+        for part in (self._student, *self._teacher, self.method):
+            part.compile(**how)
 
     def forward(
         self,
@@ -130,6 +145,7 @@ class Distiller(nn.Module):
         *,
         index: Tensor | None = None,
         epoch: float | None = None,
+        teacher_outputs: Outputs | None = None,
     ) -> Distilled:
         """The loss of one batch.
 
@@ -139,6 +155,7 @@ class Distiller(nn.Module):
             index: position of each sample in the data set (N,), for methods with a memory.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
+            teacher_outputs: what the teacher says about these images, where that is known; it is then not run.
 
         Raises:
             TypeError: images that are neither a tensor nor a tuple of tensors.
@@ -170,8 +187,8 @@ class Distiller(nn.Module):
         if index is None:
             index = torch.arange(len(views[0]), device=views[0].device)
         student = _all_views(self._student, views)
-        teacher = None
-        if self._teacher:
+        teacher = teacher_outputs
+        if teacher is None and self._teacher:
             if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
                 self._teacher[0].network.eval()
             with torch.no_grad():

@@ -92,17 +92,20 @@ class _Meter:
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
+        self._samples = 0
 
     def add(self, loss: Tensor, terms: Mapping[str, Tensor], samples: int) -> None:
-        values = torch.stack([loss.detach().double(), *(term.detach().double() for term in terms.values())])
-        row = torch.cat([values * samples, values.new_full((1,), float(samples))])
+        values = torch.stack([loss.detach(), *(term.detach() for term in terms.values())])
+        if self._sums is None:
+            self._sums = torch.zeros_like(values, dtype=torch.float64)
         self._names = tuple(terms)
-        self._sums = row if self._sums is None else self._sums + row
+        self._samples += samples
+        self._sums.add_(values, alpha=samples)  # in float64: nothing is lost over an epoch
 
     def result(self, epoch: int, parallel: Parallel) -> EpochLog:
         if self._sums is None:
             raise ValueError(f"epoch {epoch + 1} had no batches")
-        *sums, samples = parallel.total(self._sums).tolist()
+        *sums, samples = parallel.total(torch.cat([self._sums, self._sums.new_tensor([self._samples])])).tolist()
         loss, *terms = (value / samples for value in sums)
         log = EpochLog(loss, dict(zip(self._names, terms, strict=True)))
         if not math.isfinite(log.loss):

@@ -19,6 +19,7 @@ def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Op
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
+        fused=True,  # one pass over weights, gradients and momentum instead of four
     )
 
 

@@ -81,7 +81,8 @@ class Parallel:
 
     def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> Any:
         """The optimiser with loss scaling where the precision needs it."""
-        return self._accelerator.prepare_optimizer(optimizer)
+        # Itself where nothing is scaled: the wrapper inspects signatures and searches for packages at every step.
+        return optimizer if self.scaler is None else self._accelerator.prepare_optimizer(optimizer)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The run's precision for what is computed inside."""
@@ -93,7 +94,10 @@ class Parallel:
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of the loss, scaled where the precision needs it."""
-        self._accelerator.backward(loss)
+        if self.scaler is None:
+            loss.backward()
+        else:
+            self._accelerator.backward(loss)
 
     @property
     def scaler(self) -> Any:

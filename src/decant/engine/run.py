@@ -111,6 +111,8 @@ def _train_to_the_end(
     title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
     with folder.held():
         progress = _take_up(training, folder, origin, reporter)
+        if settings.compile:
+            _compile(training, reporter)
         if announce:
             _announce(training, folder, progress.epoch, reporter)
         folder.begin(progress.rows)
@@ -161,6 +163,12 @@ def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None
     return progress
 
 
+def _compile(training: Training, reporter: Reporter) -> None:
+    reporter.say("train.compile: compiling student, teacher and loss, which takes minutes the first time")
+    if (reason := training.compile()) is not None:
+        reporter.say(f"train.compile does not work here, training goes on without it ({reason})")
+
+
 def _announce(training: Training, folder: RunFolder, done: int, reporter: Reporter) -> None:
     settings = training.recipe.train
     cost = training.estimate(folder.path, done)
@@ -168,6 +176,8 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
         f"{folder.path}: {training.recipe.student.name} by {training.recipe.method.name} on "
         f"{training.recipe.data.name}, {settings.epochs - done} epochs of {training.steps} steps: {cost.sentence()}"
     )
+    if training.folded is not None:
+        reporter.say(f"  teacher {training.folded.sentence()}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")
     if cost.free < cost.bytes:

@@ -1,7 +1,7 @@
 """From a recipe to the objects that train, and their common state."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from decant.data import ImageSet, Splits, Views, epoch_batches, plain_batches, steps_per_epoch
 from decant.engine.checkpoint import random_state, restore_random_state
+from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
@@ -20,20 +21,30 @@ from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.engine.teacher import Teacher
-from decant.interfaces import Batch, BuildContext, Outputs
-from decant.models import Tapped, create
+from decant.interfaces import Batch, BuildContext, Method, Outputs
+from decant.models import Folded, Tapped, create, fold_batchnorm
 from decant.recipe import Recipe
+
+_FOLD_EXAMPLES = 32
+"""Training images on which a folded teacher is compared with the trained one."""
 
 
 @dataclass(frozen=True)
 class DistillStep:
-    """The step that distils: a batch through the wrapped :class:`Distiller`."""
+    """The step that distils: a batch through the wrapped :class:`Distiller`.
+
+    Attributes:
+        module: the wrapped distiller.
+        compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+    """
 
     module: nn.Module
+    compiled_for: int | None = None
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss and the raw terms."""
-        loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
+        with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
+            loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
         return loss, terms
 
 
@@ -85,7 +96,7 @@ class Training:
     """A run's networks, optimiser and data, made from its recipe; call under :func:`own_random_state`.
 
     Order matters: the student is initialised first, so that runs of one seed start from one student whatever their
-    method; the method is built before anything is moved or wrapped.
+    method; the method is built, from the teacher as it was trained, before anything is folded, moved or wrapped.
 
     Args:
         recipe: what is trained.
@@ -112,11 +123,13 @@ class Training:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
             )
-        self.distiller = Distiller(student, network, method)
+        self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
+        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
         self._module = parallel.prepare(self.distiller)
+        self._compiled_for: int | None = None
         self._teacher = teacher
         if network is not None:  # also where the method needs none: its agreement with the student is measured
             network.to(parallel.device).to(memory_format=self.layout)
@@ -135,11 +148,19 @@ class Training:
         """The batches of an epoch on this process."""
         return self.supply.batches(epoch, views=self.distiller.method.views)
 
+    def compile(self) -> str | None:
+        """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
+        batch = next(self.batches(0))
+        summed = self.recipe.train.accumulate > 1 or self.parallel.world > 1
+        if (reason := compile_distiller(self.distiller, batch, self.parallel, cuda_graphs=not summed)) is None:
+            self._compiled_for = len(batch.index)
+        return reason
+
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
         return fit_epoch(
             epoch,
-            step=DistillStep(self._module),
+            step=DistillStep(self._module, self._compiled_for),
             batches=self.batches(epoch),
             steps=self.steps,
             module=self._module,
@@ -204,6 +225,12 @@ class Training:
     def _update_average(self) -> None:
         if self.average is not None:
             self.average.update(self.distiller)
+
+    def _fold(self, teacher: nn.Module, method: Method) -> Folded:
+        """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
+        example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
+        taps = taps_of(teacher)
+        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
 
     def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
         example = next(plain_batches(self.train_set, 2)).images[0].cpu()

@@ -82,6 +82,8 @@ class TrainSettings:
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
     channels_last: bool = True
     """Memory layout of images and convolutions: the same numbers up to rounding, faster."""
+    compile: bool = False
+    """Compile student, teacher and loss: the same numbers up to rounding, faster after minutes of compiling."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
     evaluate_every: int = 1

@@ -1,0 +1,1 @@
+"""Speed, measured against floors and, where a checkout is given, against the reference implementation."""

@@ -1,0 +1,34 @@
+"""What a benchmark is run with."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.reference import Reference
+from decant.data import DataSettings
+
+PAIRS = (("resnet32x4", "resnet8x4"), ("resnet56", "resnet20"), ("wrn_40_2", "wrn_16_2"))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the groups of benchmarks need to know.
+
+    Attributes:
+        reference: the reference implementation; None to compare with the floors alone.
+        folder: of CIFAR-100, for the loop; None to leave the loop out.
+        data: what the loop trains on.
+        pairs: (teacher, student) by name.
+        batch_size: samples per step.
+        pixels: side of the images of a step.
+        matrix: side of the square matrices whose product is the machine's peak.
+        compiled: whether to measure compiled networks too, which takes minutes to compile.
+    """
+
+    reference: Reference | None = None
+    folder: Path | None = None
+    data: DataSettings = field(default_factory=lambda: DataSettings(name="cifar100"))
+    pairs: tuple[tuple[str, str], ...] = PAIRS
+    batch_size: int = 64
+    pixels: int = 32
+    matrix: int = 2048
+    compiled: bool = True

@@ -1,0 +1,87 @@
+"""Tables of what was measured, on the screen and in pages.
+
+A page holds `<!-- benchmark: NAME -->` and `<!-- end -->`; what stands between the two lines is made from
+results/benchmarks/NAME.json. `python -m benchmarks.table PAGE ...` writes it anew.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+_BLOCK = re.compile(r"<!-- benchmark: (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def contest_markdown(contest: dict[str, Any]) -> str:
+    """One contest: speeds relative to its first row, and the share of the peak where that was worked out."""
+    rows = contest["rows"]
+    peak = any(row["share"] is not None for row in rows)
+    heads = [contest["title"], "time", "speed", "range", *(["share of peak"] if peak else [])]
+    lines = [heads, ["---", *("---:" for _ in heads[1:])]]
+    for row in rows:
+        cells = [
+            row["name"],
+            _time(row["seconds"]),
+            f"{row['speed']:.2f}",
+            f"{row['speed_low']:.2f} to {row['speed_high']:.2f}",
+        ]
+        if peak:
+            cells.append("" if row["share"] is None else f"{100 * row['share']:.0f}%")
+        lines.append(cells)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def group_markdown(group: dict[str, Any]) -> str:
+    """All contests of a group, and what they ran on."""
+    tables = "\n".join(contest_markdown(contest) for contest in group["contests"])
+    return f"{tables}\n{where(group)}\n"
+
+
+def refreshed(text: str, results: Path) -> str:
+    """The page with every block made from ``results`` anew.
+
+    Raises:
+        FileNotFoundError: a block names a measurement that is not there.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        path = results / f"{match['name']}.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"the page has a block for {match['name']!r}, but there is no {path}")
+        groups = json.loads(path.read_text(encoding="utf-8"))["groups"]
+        body = "\n".join(f"**{name}**\n\n{group_markdown(group)}" for name, group in groups.items())
+        return f"<!-- benchmark: {match['name']} -->\n{body}<!-- end -->"
+
+    return _BLOCK.sub(block, text)
+
+
+def where(group: dict[str, Any]) -> str:
+    """What a group was measured on, and how."""
+    on, allocator = group["environment"], group["allocator"]
+    settings = ", ".join(f"{name} {value}" for name, value in allocator.items()) or "the system's"
+    source = on["source"]["commit"][:12] if on["source"] else "unknown"
+    changed = " with changes" if on["source"] and on["source"]["changed"] else ""
+    return (
+        f"{on['device']}, {on['threads']} threads, torch {on['packages']['torch']}, commit {source}{changed}; "
+        f"allocator: {settings}; median of {group['repeats']} rounds, range over the rounds."
+    )
+
+
+def _time(seconds: float) -> str:
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def main(pages: list[str]) -> None:
+    """Rewrite the pages from results/benchmarks beside them."""
+    for page in map(Path, pages):
+        text = page.read_text(encoding="utf-8")
+        if (fresh := refreshed(text, Path("results/benchmarks"))) != text:
+            page.write_text(fresh, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

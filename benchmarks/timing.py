@@ -1,0 +1,123 @@
+"""Timing candidates against each other: interleaved repeats in one process, ratios within each round."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate.
+
+    Attributes:
+        name: what it is.
+        work: does the work so many times over.
+        operations: floating-point operations of doing it once, a multiply-add counted as two; None where that says
+            nothing.
+    """
+
+    name: str
+    work: Callable[[int], object]
+    operations: int | None = None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Candidates for the same work.
+
+    Attributes:
+        title: what they do.
+        rows: the candidates; speeds are told relative to the first one.
+        peak: name of the row whose operations per second are the machine's peak; None for none.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    peak: str | None = None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A candidate's result; times are seconds for doing the work once.
+
+    Attributes:
+        name: the row's.
+        seconds: median over the rounds.
+        low: fastest round.
+        high: slowest round.
+        speed: median over the rounds of (time of the first row / time of this one) in the same round.
+        speed_low: smallest of these ratios.
+        speed_high: largest of them.
+        share: of the peak's operations per second, by the same median; None where that says nothing.
+    """
+
+    name: str
+    seconds: float
+    low: float
+    high: float
+    speed: float
+    speed_low: float
+    speed_high: float
+    share: float | None
+
+
+def hold(contest: Contest, *, repeats: int, seconds: float) -> list[Timed]:
+    """Time the rows of a contest, all of them in every round, so that what disturbs the machine disturbs all.
+
+    Args:
+        contest: who takes part.
+        repeats: rounds.
+        seconds: least time that a row works in a round.
+    """
+    # The first call allocates, compiles and picks algorithms; the second tells how often the work fits into the time.
+    for row in contest.rows:
+        row.work(1)
+    counts = [max(1, round(seconds / _time(row, 1))) for row in contest.rows]
+    rounds: list[list[float]] = []
+    for number in range(repeats):
+        # Each round starts elsewhere, so that no row always comes after the same disturbance.
+        order = [(number + place) % len(contest.rows) for place in range(len(contest.rows))]
+        taken = {place: _time(contest.rows[place], counts[place]) / counts[place] for place in order}
+        rounds.append([taken[place] for place in range(len(contest.rows))])
+    return [_timed(contest, place, rounds) for place in range(len(contest.rows))]
+
+
+def _timed(contest: Contest, place: int, rounds: list[list[float]]) -> Timed:
+    row = contest.rows[place]
+    times = [times[place] for times in rounds]
+    speeds = [times[0] / times[place] for times in rounds]
+    return Timed(
+        name=row.name,
+        seconds=statistics.median(times),
+        low=min(times),
+        high=max(times),
+        speed=statistics.median(speeds),
+        speed_low=min(speeds),
+        speed_high=max(speeds),
+        share=_share(contest, row, place, rounds),
+    )
+
+
+def _share(contest: Contest, row: Row, place: int, rounds: list[list[float]]) -> float | None:
+    if contest.peak is None or row.operations is None:
+        return None
+    where, peak = next((at, other) for at, other in enumerate(contest.rows) if other.name == contest.peak)
+    if peak.operations is None:
+        raise ValueError(f"{contest.title}: {contest.peak!r} is the peak but its operations are not given")
+    return statistics.median(row.operations / peak.operations * times[where] / times[place] for times in rounds)
+
+
+def _time(row: Row, times: int) -> float:
+    _synchronise()
+    start = time.perf_counter()
+    row.work(times)
+    _synchronise()
+    return time.perf_counter() - start
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,103 @@
+"""The objects that a recipe makes: which teacher the method sees, and which one teaches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from decant.engine.fit import fit_epoch
+from decant.engine.training import DistillStep, Training
+from decant.interfaces import Batch, BuildContext, Method, Outputs
+from decant.methods import DKDSettings, SupervisedSettings
+from decant.models import TINY, Folded, Tapped
+from decant.recipe import Recipe
+from engine.tiny import on_cpu, recipe, splits, untrained_teacher
+
+
+def training(of: Recipe) -> Training:
+    with torch.random.fork_rng():
+        return Training(of, splits(of.data), untrained_teacher(), on_cpu())
+
+
+def norms(network: nn.Module | None) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) if network is not None else -1
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """A method that learns from a feature, and keeps the teacher that it was built from."""
+
+    name: str = "feature"
+
+    def build(self, context: BuildContext) -> "Feature":
+        assert context.teacher is not None
+        return Feature(context.teacher)
+
+
+class Feature(Method):
+    taps = ("stage1.pre",)
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        self.built_from = (teacher,)
+        self.seen: list[Tensor] = []
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        self.seen.append(teacher.taps["stage1.pre"])
+        return {"hard": student.logits.logsumexp(1).mean(), "feature": student.taps["stage1.pre"].square().mean()}
+
+    def weights(self, epoch: float) -> dict[str, float]:
+        return {"hard": 1.0, "feature": 1.0}
+
+
+def test_the_method_is_built_from_the_trained_teacher_and_a_folded_one_teaches() -> None:
+    made = training(recipe(FeatureSettings()))
+    method = made.distiller.method
+    assert isinstance(method, Feature)
+    assert norms(method.built_from[0]) == 6
+    assert norms(made.distiller.teacher) == 0
+    assert made.folded is not None
+    assert len(made.folded.layers) == 6
+    batch = next(made.batches(0))
+    made.distiller(batch.images, batch.target)
+    with torch.no_grad():
+        plain = Tapped(method.built_from[0], TINY["digits_teacher"]().taps)(batch.images[0])
+    torch.testing.assert_close(method.seen[-1], plain.taps["stage1.pre"], rtol=1e-5, atol=1e-5)
+
+
+def test_a_method_without_a_teacher_folds_nothing() -> None:
+    made = training(recipe(SupervisedSettings()))
+    assert (made.folded, made.distiller.teacher) == (None, None)
+
+
+def losses(made: Training, epochs: int, module: nn.Module) -> list[float]:
+    """The loss of every epoch of four steps."""
+    optimizer = torch.optim.SGD(made.distiller.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    return [
+        fit_epoch(
+            epoch,
+            step=DistillStep(module),
+            batches=made.batches(epoch),
+            steps=made.steps,
+            module=module,
+            optimizer=optimizer,
+            settings=made.recipe.train,
+            parallel=made.parallel,
+        ).loss
+        for epoch in range(epochs)
+    ]
+
+
+def test_thirty_steps_under_a_folded_and_a_plain_teacher_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = recipe(DKDSettings(warmup=0), epochs=8)
+    folded = training(planned)
+    monkeypatch.setattr("decant.engine.training.fold_batchnorm", unfolded)
+    plain = training(planned)
+    assert (norms(folded.distiller.teacher), norms(plain.distiller.teacher)) == (0, 6)
+    assert losses(folded, 8, folded.distiller) == pytest.approx(losses(plain, 8, plain.distiller), rel=1e-4)
+
+
+def unfolded(network: nn.Module, example: Tensor, *, taps: Any = None) -> Any:
+    return Folded(network, (), ())

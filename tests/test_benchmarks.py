@@ -1,0 +1,105 @@
+"""The benchmarks run, at a size that takes no time; how fast anything is, is not a test."""
+
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import keep, main, measure
+from benchmarks.options import Options
+from benchmarks.reference import Reference
+from benchmarks.table import refreshed
+from benchmarks.timing import Contest, Row, hold
+from decant.data import DataSettings
+
+TINY = Options(
+    pairs=(("resnet8", "resnet8"),),
+    batch_size=4,
+    pixels=8,
+    matrix=16,
+    compiled=False,
+    data=DataSettings(name="fake", padding=1, fake_train=100, fake_test=100, fake_classes=100, fake_pixels=8),
+)
+
+
+def measured(*names: str) -> dict[str, Any]:
+    return measure(names, TINY, repeats=1, seconds=0.0, say=lambda text: None)
+
+
+def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
+    groups = measured("step", "loop")
+    rows = {name: [row["name"] for row in group["contests"][0]["rows"]] for name, group in groups.items()}
+    alike = ["teacher live", "student alone"]
+    assert rows["loop"] == alike
+    assert rows["step"] == [
+        "teacher live, not folded",
+        "teacher live",
+        "teacher's logits given",
+        "student alone",
+        "floor: product of 16 x 16 matrices",
+    ]
+    shares = [row["share"] for row in groups["step"]["contests"][0]["rows"]]
+    assert shares[-1] == 1.0
+    assert all(share > 0 for share in shares)
+    keep(tmp_path / "machine.json", groups)
+    assert json.loads((tmp_path / "machine.json").read_text())["groups"] == groups
+    page = "# Speed\n<!-- benchmark: machine -->\nstale\n<!-- end -->\nrest\n"
+    shown = refreshed(page, tmp_path)
+    assert "stale" not in shown
+    assert "| teacher live, not folded | " in shown
+    assert "median of 1 rounds" in shown
+    assert refreshed(shown, tmp_path) == shown
+
+
+def test_a_file_keeps_the_groups_that_were_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "machine.json"
+    keep(path, {"loss": 1, "step": 2})
+    keep(path, {"step": 3})
+    assert json.loads(path.read_text()) == {"groups": {"loss": 1, "step": 3}}
+    for text in ("{}", "no json", "[1]"):
+        path.write_text(text)
+        with pytest.raises(FileExistsError, match="is not a file of measurements"):
+            keep(path, {"step": 3})
+        assert path.read_text() == text
+
+
+def test_times_are_medians_and_speeds_are_ratios_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    pace = {"slow": iter([9.0, 9.0, 4.0, 8.0, 2.0]), "fast": iter([9.0, 9.0, 2.0, 2.0, 2.0])}
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def row(name: str, operations: int) -> Row:
+        def work(times: int) -> None:
+            assert times == 1
+            clock[0] += next(pace[name])
+
+        return Row(name, work, operations)
+
+    slow, fast = hold(Contest("both", (row("slow", 5), row("fast", 10)), peak="fast"), repeats=3, seconds=1.0)
+    assert (slow.seconds, slow.low, slow.high, slow.speed) == (4.0, 2.0, 8.0, 1.0)
+    assert (fast.seconds, fast.speed, fast.speed_low, fast.speed_high) == (2.0, 2.0, 1.0, 4.0)
+    assert (slow.share, fast.share) == (0.25, 1.0)
+
+
+def test_the_work_is_repeated_until_the_time_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ticks = count()
+    monkeypatch.setattr("time.perf_counter", lambda: 0.125 * next(ticks))  # once before, once after the work
+    hold(Contest("one", (Row("only", asked.append),)), repeats=2, seconds=2.0)
+    assert asked == [1, 1, 16, 16]
+
+
+def test_what_cannot_be_measured_is_said_beforehand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected a checkout of github\.com/megvii-research/mdistiller"):
+        Reference(tmp_path)
+    for arguments, message in (
+        (["stepp"], "there is no group 'stepp'; there are: step, loop"),
+        (["step", "--pair", "resnet56"], "--pair is teacher:student, such as resnet56:resnet20, got 'resnet56'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert message in capsys.readouterr().err
+    main(["loop"])
+    assert "loop: not measured, it needs --data" in capsys.readouterr().out
