@@ -75,6 +75,7 @@ class BuildContext:
         teacher: the trained teacher in eval mode, BatchNorm not folded yet; None where no teacher takes part.
         student_shapes: shapes of the student's logits and of every tap it names; None when no example batch was given.
         teacher_shapes: the same of the teacher.
+        teacher_taps: module path of every tap that the teacher names.
         facts: facts about the training set; None outside the engine unless the caller gave them.
         teacher_outputs: one pass of the teacher over the training set, without augmentation and in order.
     """
@@ -83,6 +84,7 @@ class BuildContext:
     teacher: nn.Module | None = None
     student_shapes: Shapes | None = None
     teacher_shapes: Shapes | None = None
+    teacher_taps: Mapping[str, str] = field(default_factory=dict)
     facts: DataFacts | None = None
     teacher_outputs: Callable[[], Iterator[tuple[Outputs, Batch]]] | None = None
 

@@ -87,7 +87,7 @@ def test_a_method_that_needs_no_teacher_does_not_run_it(student: nn.Module) -> N
 @pytest.mark.parametrize(
     ("method", "error", "message"),
     [
-        ("dkdd", ValueError, "there is no method 'dkdd'; there are: supervised, kd, dkd"),
+        ("dkdd", ValueError, "there is no method 'dkdd'; there are: supervised, kd, fitnet, at, "),
         (3, TypeError, "method is a name, settings or a built Method, got 3"),
         (DKDSettings, TypeError, r"method is a name, settings or a built Method, got <class .*DKDSettings'>; call it"),
     ],

@@ -10,7 +10,7 @@ import torch
 
 from decant.engine import train
 from decant.interfaces import MethodSettings
-from decant.methods import DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
 from engine.tiny import (
     DATA,
     Heard,
@@ -34,13 +34,18 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "rarely": (DKDSettings(), {"epochs": 5, "evaluate_every": 2, "checkpoint_every": 2}),
     "bf16": (DKDSettings(), {"precision": "bf16"}),
     "dropout": (DKDSettings(), {"student": "with_dropout"}),
+    "vid": (METHODS["vid"](), {}),
+    "crd": (METHODS["crd"](), {"ema": 0.9}),
+}
+SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
+    name: (METHODS[name](), {}) for name in METHODS if name not in CASES
 }
 
 
 @pytest.mark.usefixtures("plain_networks")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_CASES)])
 def test_a_resumed_run_is_the_undisturbed_one(case: str, tmp_path: Path) -> None:
-    method, settings = CASES[case]
+    method, settings = (CASES | SLOW_CASES)[case]
     planned = recipe(method, **settings)
     teacher = untrained_teacher() if planned.teacher is not None else None
     train(planned, tmp_path / "whole", places(tmp_path), teacher=teacher)

@@ -3,13 +3,11 @@ import math
 from typing import Any
 
 import pytest
-from torch import nn
 
 from decant import losses
-from decant.interfaces import BuildContext, MethodSettings
+from decant.interfaces import MethodSettings
 from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
-
-CONTEXT = BuildContext(student=nn.Identity())
+from methods.building import digits_context
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -17,7 +15,7 @@ def test_settings_carry_their_name_and_build_their_method(name: str) -> None:
     settings = METHODS[name]()
     assert isinstance(settings, MethodSettings)
     assert settings.name == name
-    assert settings.build(CONTEXT).needs_teacher == (name != "supervised")
+    assert settings.build(digits_context()).needs_teacher == (name != "supervised")
 
 
 @pytest.mark.parametrize("settings", [KDSettings, DKDSettings])

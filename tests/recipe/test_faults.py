@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from decant.methods import METHODS
 from decant.recipe import RecipeError, recipe_from_dict
 from recipe.files import distilled, minimal
 
@@ -55,7 +56,7 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(key: str, near: str)
     ("key", "given", "near"),
     [
         ("method.name", "dkdd", "did you mean 'dkd'?"),
-        ("method.name", "zzz", "there are: supervised, kd, dkd"),
+        ("method.name", "zzz", f"there are: {', '.join(METHODS)}"),
         ("train.schedule.name", "onecycel", "did you mean 'onecycle'?"),
         ("teacher.recipe.method.name", "kdd", "did you mean 'kd'?"),
         ("compare.methods.gentle.name", "sipervised", "did you mean 'supervised'?"),

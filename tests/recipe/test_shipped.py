@@ -1,12 +1,15 @@
 """Every recipe that comes along: it loads, it builds, and it is what its folder's name says."""
 
 import pytest
+import torch
+from torch import Tensor
 
 from decant.data import DATASETS
-from decant.interfaces import BuildContext, Method
+from decant.interfaces import Method
 from decant.methods import DKDSettings
 from decant.models import TINY, ZOO, create
 from decant.recipe import MultiStep, Recipe, load_recipe, shipped_recipes
+from methods.building import context
 
 SHIPPED = shipped_recipes()
 PROTOCOL = [name for name in SHIPPED if name.startswith("cifar100/")]
@@ -17,15 +20,22 @@ def shape(recipe: Recipe) -> dict[str, int]:
     return {"num_classes": facts.classes, "in_channels": facts.channels}
 
 
+def example(recipe: Recipe) -> Tensor:
+    facts = DATASETS[recipe.data.name]
+    return torch.zeros(2, facts.channels, facts.pixels, facts.pixels)
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_it_loads_and_its_method_builds(name: str) -> None:
     recipe = load_recipe(SHIPPED[name])
     networks = [recipe.student.name]
+    teacher = None
     if recipe.teacher is not None:
         assert recipe.teacher.recipe is not None, "shipped recipes train their teachers: no weights are shipped"
         networks.append(recipe.teacher.network)
+        teacher = create(recipe.teacher.network, **shape(recipe))
     assert set(networks) <= ZOO.keys() | TINY.keys()
-    method = recipe.method.build(BuildContext(student=create(recipe.student.name, **shape(recipe))))
+    method = recipe.method.build(context(create(recipe.student.name, **shape(recipe)), teacher, example(recipe)))
     assert isinstance(method, Method)
     assert method.needs_teacher == (recipe.teacher is not None)
 

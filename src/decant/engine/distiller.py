@@ -91,6 +91,7 @@ class Distiller(nn.Module):
                 teacher_shapes=dry_shapes(teacher, example, names[1])
                 if example is not None and teacher is not None
                 else None,
+                teacher_taps=names[1],
                 facts=facts,
             )
             method = _settings(method).build(context)

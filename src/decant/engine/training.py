@@ -248,6 +248,7 @@ class Training:
             teacher=teacher,
             student_shapes=dry_shapes(student, example, taps_of(student)),
             teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
+            teacher_taps=taps_of(teacher),
             facts=self.train_set.facts(),
             teacher_outputs=teacher_outputs,
         )

@@ -1,8 +1,34 @@
 """The equations of distillation: pure functions of tensors, with nothing to configure and no state."""
 
+from decant.losses.at import at_loss
 from decant.losses.chunked_linear import chunked_linear_dkd_loss
+from decant.losses.crd import nce_loss
 from decant.losses.decoupled import DKDTerms
 from decant.losses.dkd import dkd_loss, dkd_terms
+from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
+from decant.losses.kdsvd import kdsvd_loss
+from decant.losses.nst import nst_loss
+from decant.losses.ofd import ofd_loss
+from decant.losses.pkt import pkt_loss
+from decant.losses.rkd import rkd_loss
+from decant.losses.sp import sp_loss
+from decant.losses.vid import vid_loss
 
-__all__ = ["DKDTerms", "chunked_linear_dkd_loss", "dkd_loss", "dkd_terms", "kd_loss"]
+__all__ = [
+    "DKDTerms",
+    "at_loss",
+    "chunked_linear_dkd_loss",
+    "dkd_loss",
+    "dkd_terms",
+    "hcl_loss",
+    "kd_loss",
+    "kdsvd_loss",
+    "nce_loss",
+    "nst_loss",
+    "ofd_loss",
+    "pkt_loss",
+    "rkd_loss",
+    "sp_loss",
+    "vid_loss",
+]

@@ -96,11 +96,12 @@ def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows
     """Both divergences of the rows, and what their gradients need; in ``room`` if given."""
     student, teacher, target, ignored, temperature = problem
     rows, classes = student.shape
-    scaled, weights = (None, None) if room is None else (tensor[:, :rows] for tensor in room)
-    if scaled is None:
-        scaled = student.new_empty((2, rows, classes), dtype=problem.dtype)
     # Both networks in one tensor: at the size of a CIFAR batch the time goes into calls, not into numbers.
-    scaled[0], scaled[1] = teacher, student
+    if room is None:
+        scaled, weights = student.new_empty((2, rows, classes), dtype=problem.dtype), None
+    else:
+        scaled, weights = room[0][:, :rows], room[1][:, :rows]
+    torch.stack((teacher, student), out=scaled)
     if ignored is not None:
         # A student that copies its teacher: value and gradient are then exactly 0, whatever the row held.
         scaled.masked_fill_(ignored, 0.0)
@@ -114,22 +115,24 @@ def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows
     scaled.sub_(shift).div_(temperature)
     weights = torch.exp(scaled, out=weights)
     total = weights.sum(2, keepdim=True)
+    p_total, q_total = total.unbind()
     if own is not None:
         yes, tckd = _binary(own.sub_(shift).div_(temperature), total)
         scaled.scatter_(2, where, 0.0)  # from -inf, whose difference would be NaN
-    gaps = scaled[0].sub_(scaled[1]).mul_(weights[0])
-    nckd = gaps.sum(1, keepdim=True).div_(total[0]).add_((total[1] / total[0]).log_())
+    p_scaled, q_scaled = scaled.unbind()
+    gaps = p_scaled.sub_(q_scaled).mul_(weights[0])
+    nckd = gaps.sum(1, keepdim=True).div_(p_total).add_(q_total.div(p_total).log_())
     return Rows(weights, total, yes, tckd, nckd)
 
 
 def _binary(own: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    """The target's z/T and the others' sum of weights, (2, n, 1) -> its probability, and the divergence."""
+    """The target's z/T and the others' sum of weights, (2, n, 1) -> its probability, and the divergence (n, 1)."""
     log_odds = own - total.log()
-    logarithms = F.logsigmoid(torch.stack((log_odds, -log_odds), 1))
+    of_teacher, of_student = F.logsigmoid(torch.stack((log_odds, -log_odds), 1)).unbind()
     # The teacher's probabilities weigh the logarithms and so come from the odds themselves: see losses/divergence.py.
-    odds_against = own[0].neg().exp_().mul_(total[0])
+    odds_against = own[0].neg_().exp_().mul_(total[0])
     probabilities = torch.stack((odds_against, odds_against.reciprocal())).add_(1.0).reciprocal_()
-    divergence = probabilities.mul_(logarithms[0] - logarithms[1]).sum(0)
+    divergence = of_teacher.sub_(of_student).mul_(probabilities).sum(0)
     return log_odds.sigmoid_(), divergence
 
 
@@ -137,11 +140,14 @@ def write_gradient(
     rows: Rows, problem: Problem, of_tckd: float | Tensor, of_nckd: float | Tensor, out: Tensor | None = None
 ) -> Tensor:
     """The gradient of ``of_tckd`` TCKD + ``of_nckd`` NCKD with respect to z/T, (n, C), in ``out`` if given."""
-    weights, total, yes = rows.weights, rows.total, rows.yes
-    own = None if yes is None else (yes[1] - yes[0]) * of_tckd
-    of_student = of_nckd if own is None else of_nckd - own
-    gradient = torch.mul(weights[1], of_student / total[1], out=out)
-    gradient.addcmul_(weights[0], of_nckd / total[0], value=-1)
+    (p, q), (p_total, q_total) = rows.weights.unbind(), rows.total.unbind()
+    own, of_student = None, of_nckd
+    if rows.yes is not None:
+        p_yes, q_yes = rows.yes.unbind()
+        own = (q_yes - p_yes).mul_(of_tckd)
+        of_student = of_nckd - own
+    gradient = torch.mul(q, of_student / q_total, out=out)
+    gradient.addcmul_(p, of_nckd / p_total, value=-1)
     if own is not None and problem.target is not None:
         gradient.scatter_(1, problem.target, own)
     return gradient

@@ -1,25 +1,69 @@
 """Methods: which tensors meet which equation, and with what weight. One file each."""
 
 from decant.interfaces import MethodSettings
+from decant.methods.at import AT, ATSettings
+from decant.methods.crd import CRD, CRDSettings
 from decant.methods.dkd import DKD, DKDSettings
+from decant.methods.fitnet import FitNet, FitNetSettings
 from decant.methods.kd import KD, KDSettings
+from decant.methods.kdsvd import KDSVD, KDSVDSettings
+from decant.methods.nst import NST, NSTSettings
+from decant.methods.ofd import OFD, OFDSettings
+from decant.methods.pkt import PKT, PKTSettings
+from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
+from decant.methods.rkd import RKD, RKDSettings
+from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
+from decant.methods.vid import VID, VIDSettings
 
 METHODS: dict[str, type[MethodSettings]] = {
     "supervised": SupervisedSettings,
     "kd": KDSettings,
+    "fitnet": FitNetSettings,
+    "at": ATSettings,
+    "nst": NSTSettings,
+    "pkt": PKTSettings,
+    "kdsvd": KDSVDSettings,
+    "ofd": OFDSettings,
+    "rkd": RKDSettings,
+    "vid": VIDSettings,
+    "sp": SPSettings,
+    "crd": CRDSettings,
+    "reviewkd": ReviewKDSettings,
     "dkd": DKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
+    "AT",
+    "CRD",
     "DKD",
     "KD",
+    "KDSVD",
     "METHODS",
+    "NST",
+    "OFD",
+    "PKT",
+    "RKD",
+    "SP",
+    "VID",
+    "ATSettings",
+    "CRDSettings",
     "DKDSettings",
+    "FitNet",
+    "FitNetSettings",
+    "KDSVDSettings",
     "KDSettings",
+    "NSTSettings",
+    "OFDSettings",
+    "PKTSettings",
+    "RKDSettings",
+    "ReviewKD",
+    "ReviewKDSettings",
+    "SPSettings",
     "Supervised",
     "SupervisedSettings",
+    "VIDSettings",
     "weighted_total",
 ]

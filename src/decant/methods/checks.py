@@ -13,9 +13,7 @@ def require_weights(**weights: float) -> None:
 
 def require_temperature(temperature: float) -> None:
     """Raise unless the temperature is a finite number above 0."""
-    _require_number("temperature", temperature)
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be a finite number above 0, got {temperature}")
+    require_positive(temperature=temperature)
 
 
 def require_warmup(warmup: int) -> None:
@@ -24,6 +22,23 @@ def require_warmup(warmup: int) -> None:
         raise TypeError(f"warmup must be a whole number of epochs, got {warmup!r}")
     if warmup < 0:
         raise ValueError(f"warmup is a number of epochs of at least 0, got {warmup}")
+
+
+def require_whole(at_least: int, **values: int) -> None:
+    """Raise unless every value is a whole number of at least ``at_least``."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if value < at_least:
+            raise ValueError(f"{name} must be at least {at_least}, got {value}")
+
+
+def require_positive(**values: float) -> None:
+    """Raise unless every value is a finite number above 0."""
+    for name, value in values.items():
+        _require_number(name, value)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a finite number above 0, got {value}")
 
 
 def _require_number(name: str, value: object) -> None:

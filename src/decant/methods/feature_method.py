@@ -1,0 +1,63 @@
+"""What most methods on features have in common: the task's own term, and one that compares features."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from torch import Tensor
+
+from decant.interfaces import Batch, Method, Outputs
+from decant.methods.task import hard_loss
+from decant.methods.warmup import linear_warmup
+
+
+class TwoWeights(Protocol):
+    """Settings with the method's name and the weights of its two terms."""
+
+    @property
+    def name(self) -> str:
+        """The name of the second term."""
+        ...
+
+    @property
+    def task_weight(self) -> float:
+        """Weight of the task's own term."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Weight of the term that compares features."""
+        ...
+
+
+class FeatureMethod(Method):
+    """Terms ``hard`` (cross-entropy, in nats) and one named after the method, which :meth:`compare` computes.
+
+    Args:
+        settings: names the second term and weighs both.
+        taps: the features that are compared.
+        warmup: epochs over which the weight of the second term rises linearly; 0 for none.
+    """
+
+    def __init__(self, settings: TwoWeights, taps: tuple[str, ...], warmup: int = 0) -> None:
+        super().__init__()
+        self.taps = taps
+        self._term, self._weights = settings.name, (settings.task_weight, settings.weight)
+        self._warmup = warmup
+
+    @abstractmethod
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """The second term, unweighted."""
+
+    def stages(self, student: Outputs, teacher: Outputs) -> tuple[list[Tensor], list[Tensor]]:
+        """The features of both networks, in the order of the taps."""
+        return [student.taps[tap] for tap in self.taps], [teacher.taps[tap] for tap in self.taps]
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """The terms of this batch."""
+        hard = hard_loss(student, batch, self._weights[0])
+        return {"hard": hard, self._term: self.compare(student, teacher, batch)}
+
+    def weights(self, epoch: float) -> dict[str, float]:
+        """The settings' weights, the second times the warm-up."""
+        task, feature = self._weights
+        return {"hard": task, self._term: feature * linear_warmup(epoch, self._warmup)}

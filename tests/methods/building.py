@@ -1,0 +1,42 @@
+"""Networks, data facts and contexts that methods of the tests are built from."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from decant.engine.shapes import dry_shapes, taps_of
+from decant.interfaces import BuildContext, DataFacts, MethodSettings
+from decant.methods import METHODS, CRDSettings
+from decant.models import create
+
+CLASSES = 6
+FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd")]
+
+
+def settings_of(name: str, **values: float) -> MethodSettings:
+    """A method's settings; with few negatives, the data being small."""
+    settings = METHODS[name](**values)
+    return replace(settings, negatives=64, dimension=16) if isinstance(settings, CRDSettings) else settings
+
+
+def facts(size: int = 48) -> DataFacts:
+    return DataFacts(size, tuple("abcdef"), torch.arange(size) % CLASSES)
+
+
+def context(student: nn.Module, teacher: nn.Module | None, images: Tensor) -> BuildContext:
+    """All that a method can be built from."""
+    return BuildContext(
+        student,
+        teacher,
+        dry_shapes(student, images, taps_of(student)),
+        dry_shapes(teacher, images, taps_of(teacher)) if teacher is not None else None,
+        teacher_taps=taps_of(teacher),
+        facts=facts(),
+    )
+
+
+def digits_context() -> BuildContext:
+    """Of the two smallest networks."""
+    student, teacher = (create(name, num_classes=CLASSES) for name in ("digits_student", "digits_teacher"))
+    return context(student, teacher, torch.zeros(2, 1, 8, 8))
