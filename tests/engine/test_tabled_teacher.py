@@ -106,6 +106,9 @@ def test_several_views_of_a_sample_are_each_answered(tmp_path: Path) -> None:
     epoch, forward = order(views_per_sample=2), Counting()
     with table(tmp_path) as kept:
         outputs = answers(tabled(kept, forward), epoch)
+        different = len(kept.filled())
+    assert different < 128, "no sample got one view twice, so nothing was tested"
+    assert len(forward.rows) == -(-different // ROWS)
     for batch, output in zip(ordered_batches(images(), views(), epoch), outputs, strict=True):
         (more,) = output.more
         for got, shown in zip((output, more), batch.images, strict=True):

@@ -88,5 +88,5 @@ def fill_table(
                     if time.monotonic() - flushed > _SECONDS_BETWEEN_FLUSHES:
                         tabled.table.flush()
                         flushed = time.monotonic()
-            tabled.table.flush()
+            training.flush_table()
             return Filled(tabled.table.folder, len(lacking), tabled.table.share)
