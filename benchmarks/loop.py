@@ -87,7 +87,7 @@ def _steps(training: Training, parallel: Parallel, *, compiled_for: int | None) 
     def work(times: int) -> object:
         return fit_epoch(
             0,
-            step=DistillStep(module, compiled_for),
+            step=DistillStep(module, compiled_for=compiled_for),
             batches=islice(batches, times),
             steps=times,
             module=module,

@@ -106,6 +106,49 @@ def test_a_run_folder_serves_as_a_recipe(decant: Run, here: Path) -> None:
     assert (here / "first" / "recipe.json").read_bytes() == (here / "second" / "recipe.json").read_bytes()
 
 
+def test_cache_fills_ahead_what_a_run_will_need(decant: Run, here: Path) -> None:
+    fixed = ("--device", "cpu", "--set", "data.view_seed=3")
+    code, out, err = decant("cache", "recipe.toml", *fixed, "--epochs", "1")
+    assert (code, err) == (0, "")
+    (table,) = (here / "runs" / "teachers" / "views").iterdir()
+    folder = table.relative_to(here)
+    assert f"teacher table: {folder / 'logits.bin'}, 13.9 kB once it is full" in out
+    assert f"{folder}: 48 rows to work out, about 0 s; 13.9 kB once it is full" in out
+    assert f"48 rows worked out, 5.6% of the table filled: {folder}; runs use it with --set train.teacher_cache" in out
+    cached = (*fixed, "--set", "train.teacher_cache=views")
+    assert decant("train", "recipe.toml", *cached, "--out", "first")[0] == 0
+    hits = [row["teacher_hits"] for row in read_run(here / "first").metrics]
+    assert hits[0] == 1
+    assert hits[1] < 1
+    code, out, _ = decant("cache", "recipe.toml", *cached)
+    assert "0 rows worked out" in out, "the run left all that its epochs need"
+    assert "runs use it with" not in out
+    code, out, _ = decant("cache", "recipe.toml", *cached, "--all")
+    assert "100.0% of the table filled" in out
+    assert decant("train", "recipe.toml", *cached, "--set", "seed=5", "--out", "second", "--table-on-device")[0] == 0
+    assert [row["teacher_hits"] for row in read_run(here / "second").metrics] == [1, 1]
+
+
+def test_an_interrupted_cache_goes_on(decant: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("cache", "recipe.toml", "--all", "--device", "cpu")
+    decant("cache", "recipe.toml", "--epochs", "1", "--device", "cpu")  # the teacher is there
+    left = iter([True, True, False])
+
+    def interrupt(_: Reporter) -> None:
+        if not next(left):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "advance", interrupt)
+        code, _, err = decant(*arguments)
+    assert (code, err) == (130, "decant: interrupted; the same command goes on from here\n")
+    code, out, _ = decant(*arguments)
+    assert code == 0
+    rows = 48 * 18 - 48 - 3 * 64
+    assert f"{rows} rows to work out" in out
+    assert f"{rows} rows worked out, 100.0% of the table filled" in out
+
+
 def test_evaluate_prints_the_score_of_a_run(decant: Run, here: Path) -> None:
     decant("train", "teacher.toml", "--out", "run", "--device", "cpu")
     code, out, err = decant("evaluate", "run", "--device", "cpu")
@@ -177,6 +220,7 @@ def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
         (("compare", "recipe.toml", "--methods", "kd,kd", "--device", "cpu"), "expected different methods"),
         (("compare", "recipe.toml", "--out", ".", "--device", "cpu"), ". holds files but no comparison"),
         (("compare", "teacher.toml", "--methods", "kd", "--device", "cpu"), "but the recipe has none"),
+        (("cache", "teacher.toml", "--device", "cpu"), "method supervised runs no teacher: there is nothing to keep"),
         (("show", "nowhere.toml"), "no such file"),
         (("list", "metods"), "expected methods, networks, data, recipes or all, got 'metods'"),
     ],
@@ -237,7 +281,7 @@ def test_threads_are_set_only_where_asked_for(decant: Run, monkeypatch: pytest.M
 
 def test_the_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "decant", "--help"], capture_output=True, text=True, check=True)
-    for command in ("train", "compare", "evaluate", "list", "show"):
+    for command in ("train", "compare", "cache", "evaluate", "list", "show"):
         assert command in done.stdout
 
 

@@ -20,12 +20,15 @@ class Batch:
         target: class indices (N,), probabilities (N, C), or None where the samples carry no label.
         index: position of each sample in its data set, (N,), int64.
         epoch: epochs completed when this batch is met; 0.0 at the first step, fractional inside an epoch.
+        view_ids: number of each sample's view, one (N,) int64 tensor per tensor of ``images``; empty where views are
+            not numbered.
     """
 
     images: tuple[Tensor, ...]
     target: Tensor | None
     index: Tensor
     epoch: float = 0.0
+    view_ids: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from decant.data import ImageSet, Views, epoch_batches, plain_batches, steps_per_epoch
+from decant.data import (
+    ImageSet,
+    Views,
+    epoch_batches,
+    epoch_order,
+    ordered_batches,
+    plain_batches,
+    steps_per_epoch,
+)
 from decant.interfaces import Batch
 
 SIZE = 53
@@ -200,3 +208,25 @@ def test_plain_batches_in_channels_last() -> None:
 def test_plain_batches_refuse_before_the_first_batch(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plain_batches(example(), **{"batch_size": 8, **change})
+
+
+@pytest.mark.parametrize("change", [{}, {"views_per_sample": 2}, {"rank": 1, "world": 3}, {"drop_last": True}])
+def test_an_order_says_before_what_the_batches_will_hold(change: dict[str, Any]) -> None:
+    order = epoch_order(SIZE, example_views(), epoch=2, seed=7, batch_size=8, **change)
+    data, views = example(), example_views()
+    made = list(ordered_batches(data, views, order))
+    assert len(made) == order.steps
+    assert len(order.view_ids) == change.get("views_per_sample", 1)
+    for step, (batch, expected) in enumerate(zip(made, batches(**change), strict=True)):
+        assert_same(batch, expected)
+        assert torch.equal(batch.index, order.index[order.part(step)])
+        for view, (images, ids) in enumerate(zip(batch.images, batch.view_ids, strict=True)):
+            assert torch.equal(ids, order.view_ids[view][order.part(step)])
+            assert torch.equal(ids, views.view_ids(batch.index, 2, view))
+            assert torch.equal(images, views.render(data.images[batch.index], ids))
+    assert sum(len(batch.index) for batch in made) == len(order.index), "nothing that no batch holds"
+    assert all(tensor.device.type == "cpu" for tensor in (order.index, *order.view_ids))
+
+
+def test_batches_without_views_have_no_numbers() -> None:
+    assert next(plain_batches(example(), 8)).view_ids == ()

@@ -53,6 +53,19 @@ def test_runs_become_numbers_by_seed(make: Make) -> None:
     assert difference.mean == 6.0
 
 
+def test_seeds_that_share_their_views_are_said_to(make: Make) -> None:
+    def notes(seeds: range, view_seed: int | None) -> tuple[str, ...]:
+        data = {"view_seed": view_seed}
+        return compare_runs({"dkd": [make("dkd", seed, data=data) for seed in seeds]}, notes=["Few labels."]).notes
+
+    said = "All seeds had the same crops and flips (data.view_seed 0): they differ in initialisation and order alone, "
+    assert notes(range(3), None) == ("Few labels.",)
+    assert notes(range(1), 0) == ("Few labels.",)
+    first, second = notes(range(2), 0)
+    assert first == "Few labels."
+    assert second.startswith(said)
+
+
 def test_baseline_and_control_are_found_by_name(make: Make) -> None:
     groups = {name: [make(name)] for name in ("supervised", "kd", "kd-matched", "dkd")}
     comparison = compare_runs(groups)

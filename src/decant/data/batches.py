@@ -3,42 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
-from decant.data.counter import MAX_SEED, counter_hash
 from decant.data.image_set import ImageSet
+from decant.data.order import EpochOrder, epoch_order, require_rank
 from decant.data.views import Normalise, Views
 from decant.interfaces import Batch
-
-
-def steps_per_epoch(size: int, batch_size: int, world: int = 1, drop_last: bool = False) -> int:
-    """Batches that every process gets in an epoch.
-
-    Args:
-        size: number of samples.
-        batch_size: samples per batch and process.
-        world: number of processes.
-        drop_last: leave out the samples that would make a smaller batch.
-
-    Raises:
-        ValueError: a number below 1; ``drop_last`` where no batch is full.
-
-    Example:
-        >>> steps_per_epoch(50_000, 64), steps_per_epoch(50_000, 64, world=2), steps_per_epoch(50_000, 64, 1, True)
-        (782, 391, 781)
-    """
-    for name, number in (("size", size), ("batch_size", batch_size), ("world", world)):
-        if number < 1:
-            raise ValueError(f"{name} is at least 1; got {number}")
-    if not drop_last:
-        return -(-size // (batch_size * world))
-    steps = size // (batch_size * world)
-    if steps == 0:
-        raise ValueError(
-            f"drop_last leaves no batch: {size} samples are fewer than {batch_size} x {world} processes; "
-            "take a smaller batch_size, or drop_last=False"
-        )
-    return steps
 
 
 def epoch_batches(
@@ -89,29 +58,38 @@ def epoch_batches(
         >>> [(len(batch.index), round(batch.epoch, 2)) for batch in batches]
         [(400, 2.0), (400, 2.33), (397, 2.67)]
     """
-    steps = steps_per_epoch(image_set.size, batch_size, world, drop_last)
-    _require_rank(rank, world)
-    if not 0 <= seed <= MAX_SEED or epoch < 0:
-        raise ValueError(f"seed is 0 to 2**63 - 1 and epoch at least 0; got seed {seed} and epoch {epoch}")
-    if views_per_sample < 1:
-        raise ValueError(f"views_per_sample is at least 1; got {views_per_sample}")
-    if not 0 <= start <= steps:
-        raise ValueError(f"start is 0 to {steps}, the batches of this epoch; got {start}")
+    order = epoch_order(
+        image_set.size,
+        views,
+        epoch=epoch,
+        seed=seed,
+        batch_size=batch_size,
+        rank=rank,
+        world=world,
+        views_per_sample=views_per_sample,
+        drop_last=drop_last,
+    )
+    return ordered_batches(image_set, views, order, start=start)
 
-    length = -(-image_set.size // world) * world
-    order = _order(image_set.size, seed, epoch)
-    # By counting round rather than appending a piece: a set smaller than the number of processes goes round many times.
-    shard = order[torch.arange(rank, length, world, device="cpu") % image_set.size].to(image_set.device)
+
+def ordered_batches(image_set: ImageSet, views: Views, order: EpochOrder, *, start: int = 0) -> Iterator[Batch]:
+    """The batches of an epoch whose order is known: what `epoch_batches` gives, for who needs the order as well.
+
+    Raises:
+        ValueError: a start beyond the batches of this epoch, now rather than at the first batch.
+    """
+    if not 0 <= start <= order.steps:
+        raise ValueError(f"start is 0 to {order.steps}, the batches of this epoch; got {start}")
 
     def batches() -> Iterator[Batch]:
-        # All view numbers of the epoch at once: the draws are then no work worth counting.
-        ids = [views.view_ids(shard, epoch, view) for view in range(views_per_sample)]
-        for step in range(start, steps):
-            part = slice(step * batch_size, (step + 1) * batch_size)
-            index = shard[part]
+        indices = order.index.to(image_set.device)
+        view_ids = [ids.to(image_set.device) for ids in order.view_ids]
+        for step in range(start, order.steps):
+            part = order.part(step)
+            index, numbers = indices[part], tuple(ids[part] for ids in view_ids)
             pixels = image_set.images.index_select(0, index)
-            images = tuple(views.render(pixels, numbers[part]) for numbers in ids)
-            yield Batch(images, image_set.target[index], index, epoch + step / steps)
+            images = tuple(views.render(pixels, ids) for ids in numbers)
+            yield Batch(images, image_set.target[index], index, order.epoch + step / order.steps, numbers)
 
     return batches()
 
@@ -139,7 +117,7 @@ def plain_batches(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is at least 1; got {batch_size}")
-    _require_rank(rank, world)
+    require_rank(rank, world)
     normalise = Normalise(image_set.mean, image_set.std, device=image_set.device, memory_format=memory_format)
     shard = torch.arange(image_set.size, device=image_set.device).tensor_split(world)[rank]
 
@@ -150,15 +128,3 @@ def plain_batches(
             yield Batch((images,), image_set.target[index], index)
 
     return batches()
-
-
-def _require_rank(rank: int, world: int) -> None:
-    if not 0 <= rank < world:
-        raise ValueError(f"rank is 0 to {world - 1} for {world} processes; got {rank}")
-
-
-def _order(size: int, seed: int, epoch: int) -> Tensor:
-    """A permutation of 0..size-1, (size,), int64, on the CPU, from (``seed``, ``epoch``) and a generator of its own."""
-    # Hashed together with a name: the stream is another one than initialisation's under the same seed.
-    generator = torch.Generator(device="cpu").manual_seed(int(counter_hash(seed, "order", epoch)) & MAX_SEED)
-    return torch.randperm(size, generator=generator, device="cpu")

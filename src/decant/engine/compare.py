@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from decant.data import Splits
 from decant.engine.checkpoint import write_text
-from decant.engine.estimate import duration
+from decant.engine.estimate import Forecast, duration
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan, PlannedRun
 from decant.engine.progress import Reporter
 from decant.engine.record import differences, finished
 from decant.engine.run import find_teacher, load_data, train
+from decant.engine.supply import Supply
 from decant.engine.teacher import Teacher
-from decant.engine.training import Supply, Training, own_random_state
+from decant.engine.training import Training, own_random_state, refuse_early
 from decant.evidence import Comparison, Run, Tuning, compare_runs, mean_std, read_run
 from decant.recipe import KD_MATCHED, Recipe, load_recipe, recipe_to_dict
 
@@ -54,7 +58,8 @@ def compare(
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     _refuse_another(recipe, out)
     splits = load_data(recipe, places)
-    Supply(recipe, splits, parallel)  # its faults come before the teacher is trained, not after
+    for name in names:
+        refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     bench = _Bench(places, splits, teacher, reporter)
     _announce(plan, bench)
@@ -91,7 +96,8 @@ class _Bench:
             teacher=self.teacher,
             announce=False,
         )
-        return read_run(planned.folder)
+        # With every default filled in: a run may have finished before its recipe could say as much as the others'.
+        return replace(read_run(planned.folder), recipe=recipe_to_dict(planned.recipe))
 
 
 def _tune(plan: Plan, name: str, bench: _Bench) -> Tuning:
@@ -135,13 +141,33 @@ def _announce(plan: Plan, bench: _Bench) -> None:
     """Say how many runs there are and how long those that are left will take."""
     parallel = Parallel(device=bench.places.device, precision=plan.recipe.train.precision)
     total, seconds, count = 0, 0.0, 0
+    forecast: Forecast | None = None
+    lacking: dict[tuple[int, int], Tensor] = {}  # by all that decides it: seed and views of a sample
     for name in plan.names:
         runs = list(plan.runs(name))
         left = [run for run in runs if not finished(run.folder)]
         total, count = total + len(runs), count + len(left)
-        if left:
-            with own_random_state(parallel.device):
-                each = Training(left[0].recipe, bench.splits, bench.teacher, parallel).estimate(plan.out)
-            seconds += each.seconds * len(left)
+        if not left:
+            continue
+        with own_random_state(parallel.device):
+            training = Training(left[0].recipe, bench.splits, bench.teacher, parallel)
+            with training.table_open(bench.places, bench.reporter):
+                each = training.estimate(plan.out)
+                seconds += each.seconds * len(left)
+                if (tabled := training.tabled) is None or each.forecast is None:
+                    continue
+                # What one run works out the others find: it is counted below, once.
+                forecast, views = each.forecast, training.distiller.method.views
+                seconds -= forecast.seconds * len(left)
+                for seed in {run.recipe.seed for run in left}:
+                    supply = Supply(replace(left[0].recipe, seed=seed), bench.splits, parallel)
+                    orders = supply.orders(range(plan.recipe.train.epochs), views=views)
+                    lacking[seed, views] = tabled.needs(orders)[1]
+    if forecast is not None:
+        rows = len(torch.cat(list(lacking.values())).unique())
+        seconds += rows * forecast.seconds_per_row
+        bench.reporter.say(f"teacher: {rows:,} rows worked out once for all runs, kept in {forecast.where}")
+        for note in forecast.notes:
+            bench.reporter.say(note)
     if count:
         bench.reporter.say(f"{plan.out}: {count} of {total} runs to do, about {duration(seconds)}")

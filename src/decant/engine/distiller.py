@@ -156,11 +156,12 @@ class Distiller(nn.Module):
             index: position of each sample in the data set (N,), for methods with a memory.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
-            teacher_outputs: what the teacher says about these images, where that is known; it is then not run.
+            teacher_outputs: what the teacher says about these images, worked out before; the teacher is then not run.
 
         Raises:
             TypeError: images that are neither a tensor nor a tuple of tensors.
-            ValueError: another number of views than the method wants; no epoch where the weights depend on it.
+            ValueError: another number of views than the method wants; no epoch where the weights depend on it;
+                teacher's outputs that are of other samples or lack what the method learns from.
         """
         views = images if isinstance(images, tuple) else (images,)
         if not all(isinstance(view, Tensor) for view in views):
@@ -187,9 +188,11 @@ class Distiller(nn.Module):
             )
         if index is None:
             index = torch.arange(len(views[0]), device=views[0].device)
+        if teacher_outputs is not None:
+            self._refuse_unfit(teacher_outputs, views)
         student = _all_views(self._student, views)
         teacher = teacher_outputs
-        if teacher is None and self._teacher:
+        if self._teacher and teacher is None:
             if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
                 self._teacher[0].network.eval()
             with torch.no_grad():
@@ -197,6 +200,16 @@ class Distiller(nn.Module):
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
         loss = weighted_total(terms, self.method.weights(epoch))
         return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
+
+    def _refuse_unfit(self, outputs: Outputs, views: tuple[Tensor, ...]) -> None:
+        name, given = type(self.method).__name__, (outputs, *outputs.more)
+        if not self.method.needs_teacher:
+            raise ValueError(f"{name} learns from no teacher, but teacher_outputs were given")
+        if missing := [tap for tap in self.method.taps if any(tap not in each.taps for each in given)]:
+            raise ValueError(f"{name} learns from the teacher's features {missing}, which teacher_outputs lack")
+        rows, expected = [len(each.logits) for each in given], [len(view) for view in views]
+        if rows != expected:
+            raise ValueError(f"teacher_outputs have {rows} rows, one number per view; the images have {expected}")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `.to()`, `.cuda()`, `.double()` end here: the teacher follows although it is not a submodule.

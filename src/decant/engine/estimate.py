@@ -2,19 +2,80 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from decant.data import ImageSet
 from decant.engine.distiller import Distiller
 from decant.engine.parallel import Parallel
-from decant.interfaces import Batch
+from decant.interfaces import Batch, Outputs
 
 _TIMED_STEPS = 3
 _BESIDES = 100_000
+_HARDLY = 0.05
+"""Share of rows below which a table is of little use to a run."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will find in the table of its teacher's logits.
+
+    Attributes:
+        rows: rows of logits that it needs on this process.
+        lacking: numbers of the entries that it needs and the table lacks, each once, rising.
+        seconds_per_row: of the teacher, for those.
+        where: the table's folder.
+        bytes: size of the table once it is full.
+        filled: how much of it is.
+        elsewhere: other environments in which entries were worked out.
+    """
+
+    rows: int
+    lacking: Tensor
+    seconds_per_row: float
+    where: Path
+    bytes: int
+    filled: float
+    elsewhere: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def hits(self) -> float:
+        """Share of the rows that the teacher need not work out, 0 to 1."""
+        return 1 - len(self.lacking) / self.rows
+
+    @property
+    def seconds(self) -> float:
+        """The teacher's, for all that is lacking."""
+        return len(self.lacking) * self.seconds_per_row
+
+    def sentence(self) -> str:
+        """For people."""
+        return (
+            f"teacher: {self.hits:.1%} of {self.rows:,} rows from the table {self.where} ({size(self.bytes)}, "
+            f"{self.filled:.1%} filled), {len(self.lacking):,} worked out"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be known beside it."""
+        notes = []
+        if self.hits < _HARDLY:
+            notes.append(
+                "note: hardly any view comes twice; the table pays for later runs that share the views: other methods "
+                "of this seed, or every seed under one data.view_seed"
+            )
+        for facts in self.elsewhere:
+            named = ", ".join(f"{name} {value}" for name, value in facts.items())
+            notes.append(
+                f"note: entries of the table were worked out elsewhere ({named}): the same up to rounding, so not "
+                "bit-equal to a run whose table was filled here alone"
+            )
+        return notes
 
 
 @dataclass(frozen=True)
@@ -22,14 +83,16 @@ class Estimate:
     """Expected cost of a run.
 
     Attributes:
-        seconds: training and evaluation, from now on.
+        seconds: training and evaluation, from now on, and the teacher for what its table lacks.
         bytes: largest size of the run folder.
         free: bytes free where it will be.
+        forecast: what the teacher's table will do; None without one.
     """
 
     seconds: float
     bytes: int
     free: int
+    forecast: Forecast | None = None
 
     def sentence(self) -> str:
         """For people."""
@@ -70,6 +133,7 @@ def estimate(
     steps: int,
     evaluations: int,
     averaged: bool = False,
+    forecast: Forecast | None = None,
 ) -> Estimate:
     """Time a few steps with a real batch on a copy of the student, and add up.
 
@@ -82,33 +146,38 @@ def estimate(
         steps: training steps from now on.
         evaluations: evaluations from now on.
         averaged: whether a moving average is kept.
+        forecast: what the teacher's table will do; None runs the teacher in every step.
     """
+    outputs = None
+    if forecast is not None:  # any will do for the time that a step takes
+        some = Outputs(torch.zeros(len(batch.index), len(judged.classes), device=batch.index.device))
+        outputs = Outputs(some.logits, more=(some,) * (len(batch.images) - 1))
     copy = distiller.copy().train()
     devices = [batch.index.device] if batch.index.is_cuda else []
     with torch.random.fork_rng(devices=devices), parallel.autocast():
-        _seconds(lambda: _step(copy, batch), 1)  # the first step allocates and picks algorithms
-        per_step = _seconds(lambda: _step(copy, batch), _TIMED_STEPS)
+        seconds_of(lambda: _step(copy, batch, outputs), 1)  # the first step allocates and picks algorithms
+        per_step = seconds_of(lambda: _step(copy, batch, outputs), _TIMED_STEPS)
         copy.eval()
         with torch.no_grad():
-            per_sample = _seconds(lambda: copy.student(batch.images[0]), 1) / len(batch.index)
+            per_sample = seconds_of(lambda: copy.student(batch.images[0]), 1) / len(batch.index)
     weights = sum(tensor.nbytes for tensor in distiller.state_dict().values())
     where = folder
     while not where.exists():
         where = where.parent
     return Estimate(
-        seconds=steps * per_step + evaluations * judged.size * per_sample,
+        seconds=steps * per_step
+        + evaluations * judged.size * per_sample
+        + (forecast.seconds if forecast is not None else 0),
         # Weights, momentum and average in the resume state, which is there twice while one replaces the other; a little
         # for all that is not weights.
         bytes=2 * (3 if averaged else 2) * weights + _BESIDES,
         free=shutil.disk_usage(where).free,
+        forecast=forecast,
     )
 
 
-def _step(distiller: Distiller, batch: Batch) -> None:
-    distiller(batch.images, batch.target, index=batch.index, epoch=batch.epoch).loss.backward()
-
-
-def _seconds(work: Callable[[], object], repeats: int) -> float:
+def seconds_of(work: Callable[[], object], repeats: int) -> float:
+    """Mean seconds of one call of ``work``, with all that it leaves to a device."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -117,3 +186,10 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return (time.perf_counter() - start) / repeats
+
+
+def _step(distiller: Distiller, batch: Batch, teacher_outputs: Outputs | None) -> None:
+    distilled = distiller(
+        batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=teacher_outputs
+    )
+    distilled.loss.backward()

@@ -13,9 +13,17 @@ class Places:
         data: folder of the data sets on disk; None where the data needs none.
         device: "auto", "cpu" or "cuda".
         download: whether a missing data set may be downloaded into ``data``.
+        table_on_device: whether the table of a teacher's logits is kept whole on the device, where a recipe asks for
+            one; else it is read from the file.
     """
 
     teachers: Path
     data: Path | None = None
     device: str = "auto"
     download: bool = False
+    table_on_device: bool = False
+
+    @property
+    def tables(self) -> Path:
+        """Where tables of teachers' logits are kept; every folder in it may be deleted, and is filled again."""
+        return self.teachers / "views"

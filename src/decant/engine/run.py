@@ -15,7 +15,7 @@ from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, differences, finished, read_summary
 from decant.engine.teacher import Teacher, load_teacher, teacher_folder
-from decant.engine.training import Supply, Training, own_random_state
+from decant.engine.training import Training, own_random_state, refuse_early
 from decant.recipe import Recipe
 
 
@@ -60,14 +60,14 @@ def train(
         return read_summary(out)
     if splits is None:
         splits = load_data(recipe, places)
-    Supply(recipe, splits, parallel)  # its faults come before the teacher is trained, not after
     if teacher is None and recipe.teacher is not None:
+        refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     with own_random_state(parallel.device):
         training = Training(recipe, splits, teacher, parallel)
-        return _train_to_the_end(training, folder, teacher, reporter, announce)
+        return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 
 
 def load_data(recipe: Recipe, places: Places) -> Splits:
@@ -104,12 +104,17 @@ def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Re
 
 
 def _train_to_the_end(
-    training: Training, folder: RunFolder, teacher: Teacher | None, reporter: Reporter, announce: bool
+    training: Training,
+    folder: RunFolder,
+    teacher: Teacher | None,
+    places: Places,
+    reporter: Reporter,
+    announce: bool,
 ) -> dict[str, Any]:
     recipe, settings = training.recipe, training.recipe.train
     origin = {"teacher": teacher.sha256 if teacher is not None else None, "data": training.train_set.fingerprint()}
     title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
-    with folder.held():
+    with folder.held(), training.table_open(places, reporter):
         progress = _take_up(training, folder, origin, reporter)
         if settings.compile:
             _compile(training, reporter)
@@ -130,6 +135,7 @@ def _train_to_the_end(
                     folder.add(row)
                     reporter.status(_status(title, row, settings.epochs))
                 if not last and progress.epoch % settings.checkpoint_every == 0:
+                    training.flush_table()
                     folder.save_resume_state({"origin": origin, **vars(progress), "training": training.state_dict()})
         summary = _summary(training, teacher, origin["data"], progress)
         folder.finish(training.deployed, summary, training.train_set.classes)
@@ -178,6 +184,9 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
     )
     if training.folded is not None:
         reporter.say(f"  teacher {training.folded.sentence()}")
+    if cost.forecast is not None:
+        for line in (cost.forecast.sentence(), *cost.forecast.notes):
+            reporter.say(f"  {line}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")
     if cost.free < cost.bytes:
@@ -186,6 +195,7 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
 
 def _row(training: Training, log: EpochLog, progress: _Progress, seconds: float) -> dict[str, Any]:
     """A line of metrics.jsonl: what was measured after an epoch, and what the epoch was trained with."""
+    hits = training.teacher_hits()
     return {
         "epoch": progress.epoch,
         "split": training.recipe.judged_on,
@@ -195,6 +205,7 @@ def _row(training: Training, log: EpochLog, progress: _Progress, seconds: float)
         "weights": training.distiller.method.weights(progress.epoch - 1),
         "learning_rate": training.learning_rate,
         "seconds": round(seconds, 3),
+        **({"teacher_hits": round(hits, 6)} if hits is not None else {}),
     }
 
 

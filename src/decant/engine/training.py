@@ -1,6 +1,6 @@
 """From a recipe to the objects that train, and their common state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decant.data import ImageSet, Splits, Views, epoch_batches, plain_batches, steps_per_epoch
+from decant.data import EpochOrder, Splits, plain_batches
 from decant.engine.checkpoint import random_state, restore_random_state
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
@@ -18,9 +18,13 @@ from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
+from decant.engine.places import Places
 from decant.engine.progress import Reporter
+from decant.engine.record import finished
 from decant.engine.shapes import dry_shapes, taps_of
-from decant.engine.teacher import Teacher
+from decant.engine.supply import Supply
+from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
+from decant.engine.teacher import Teacher, teacher_folder
 from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.models import Folded, Tapped, create, fold_batchnorm
 from decant.recipe import Recipe
@@ -35,16 +39,21 @@ class DistillStep:
 
     Attributes:
         module: the wrapped distiller.
+        teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
     """
 
     module: nn.Module
+    teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss and the raw terms."""
+        outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            loss, terms, _ = self.module(batch.images, batch.target, index=batch.index, epoch=batch.epoch)
+            loss, terms, _ = self.module(
+                batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=outputs
+            )
         return loss, terms
 
 
@@ -54,42 +63,6 @@ def own_random_state(device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
-
-
-class Supply:
-    """What a run trains and judges on, made from its recipe.
-
-    Raises:
-        ValueError: a batch size that the processes cannot share, views that leave nothing of the images, a split that
-            is not there.
-    """
-
-    def __init__(self, recipe: Recipe, splits: Splits, parallel: Parallel) -> None:
-        world = parallel.world
-        if recipe.train.batch_size % world:
-            raise ValueError(
-                "train.batch_size is over all processes and must divide by their number: "
-                f"{recipe.train.batch_size} over {world}"
-            )
-        self._recipe, self._parallel, self._images = recipe, parallel, splits.train
-        self._batch_size = recipe.train.batch_size // world
-        self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
-        self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-        self.judged = _judged(recipe, splits)
-        self._views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
-
-    def batches(self, epoch: int, *, views: int) -> Iterator[Batch]:
-        """The batches of an epoch on this process."""
-        return epoch_batches(
-            self._images,
-            self._views,
-            epoch=epoch,
-            seed=self._recipe.seed,
-            batch_size=self._batch_size,
-            rank=self._parallel.rank,
-            world=self._parallel.world,
-            views_per_sample=views,
-        )
 
 
 class Training:
@@ -123,6 +96,8 @@ class Training:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
             )
+        if settings.teacher_cache == "views":
+            refuse_unserved(method, recipe.method.name)
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)
@@ -131,6 +106,7 @@ class Training:
         self._module = parallel.prepare(self.distiller)
         self._compiled_for: int | None = None
         self._teacher = teacher
+        self.tabled: TabledTeacher | None = None
         if network is not None:  # also where the method needs none: its agreement with the student is measured
             network.to(parallel.device).to(memory_format=self.layout)
 
@@ -144,9 +120,37 @@ class Training:
         """The network that is evaluated and saved: the moving average where there is one."""
         return self.distiller.deployed() if self.average is None else self.average.module.deployed()
 
+    @contextmanager
+    def table_open(self, places: Places, reporter: Reporter) -> Iterator[None]:
+        """Inside, the teacher answers from its table, where the recipe says so and the method has a teacher."""
+        teacher, network = self._teacher, self.distiller.teacher
+        if self.recipe.train.teacher_cache == "none" or teacher is None or network is None:
+            yield
+            return
+        folded = len(self.folded.layers) if self.folded is not None else 0
+        opened = open_table(network, folded, teacher, self.recipe, self.supply, places, self.parallel, reporter)
+        with opened as self.tabled:
+            try:
+                yield
+            finally:
+                self.tabled = None
+
+    def flush_table(self) -> None:
+        """Make what the teacher worked out outlast this process, and learn what it worked out in the others."""
+        if self.tabled is None:
+            return
+        self.tabled.table.flush()
+        if self.parallel.world > 1:  # once more, when all have brought theirs
+            self.parallel.wait()
+            self.tabled.table.flush()
+
+    def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
+        """The samples and views of these epochs on this process."""
+        return self.supply.orders(epochs, views=self.distiller.method.views)
+
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
-        return self.supply.batches(epoch, views=self.distiller.method.views)
+        return self.supply.batches(*self.orders([epoch]))
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
@@ -158,10 +162,13 @@ class Training:
 
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
+        (order,) = self.orders([epoch])
         return fit_epoch(
             epoch,
-            step=DistillStep(self._module, self._compiled_for),
-            batches=self.batches(epoch),
+            step=DistillStep(
+                self._module, self.tabled.outputs(order) if self.tabled is not None else None, self._compiled_for
+            ),
+            batches=self.supply.batches(order),
             steps=self.steps,
             module=self._module,
             optimizer=self._optimizer,
@@ -182,6 +189,13 @@ class Training:
             choice = teacher.choices[self.judged.name]
         return evaluate(self.deployed, self.judged, self.parallel, teacher_choice=choice, channels_last=channels_last)
 
+    def teacher_hits(self) -> float | None:
+        """Share of the last epoch's rows that the teacher had in its table; None where there is none."""
+        if self.tabled is None:
+            return None
+        met, missed = self.parallel.total(torch.tensor([self.tabled.met, self.tabled.missed]).to(self.parallel.device))
+        return 1 - int(missed) / int(met)
+
     @property
     def learning_rate(self) -> float:
         """Of the last optimiser step."""
@@ -189,7 +203,7 @@ class Training:
 
     def estimate(self, folder: Path, done: int = 0) -> Estimate:
         """What the run will cost after ``done`` epochs; leaves no trace in what is trained."""
-        settings = self.recipe.train
+        settings, tabled = self.recipe.train, self.tabled
         return estimate(
             self.distiller,
             next(self.batches(done)),
@@ -199,6 +213,7 @@ class Training:
             steps=(settings.epochs - done) * self.steps,
             evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
             averaged=self.average is not None,
+            forecast=tabled.forecast(self.orders(range(done, settings.epochs))) if tabled is not None else None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -254,9 +269,18 @@ class Training:
         )
 
 
-def _judged(recipe: Recipe, splits: Splits) -> ImageSet:
-    if recipe.judged_on == "test":
-        return splits.test
-    if splits.validation is None:
-        raise ValueError('judged_on = "validation" needs data.validation above 0')
-    return splits.validation
+def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Parallel) -> None:
+    """Raise the faults of a recipe that would show only once its teacher is there, which may take hours.
+
+    Raises:
+        ValueError: as :class:`Training`.
+    """
+    Supply(recipe, splits, parallel)
+    settings = recipe.teacher
+    if recipe.train.teacher_cache == "none" or settings is None or settings.recipe is None:
+        return
+    if finished(teacher_folder(places.teachers, settings.recipe)):
+        return
+    with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
+        network = create(settings.network, num_classes=len(splits.train.classes), in_channels=splits.train.shape[1])
+        Training(recipe, splits, Teacher(network.eval().requires_grad_(False), settings.network, "", None), parallel)

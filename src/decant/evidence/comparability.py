@@ -29,7 +29,8 @@ def compare_runs(
         control: group of the weight-matched control, CE + w KL; None in the result where there is no such group.
         baseline: group of the student trained without a teacher; the same.
         notes: sentences that belong beside the numbers, such as how the task was chosen. One is added where the runs
-            differ in device, threads, processes, precision, versions or source: that is no reason to refuse them.
+            differ in device, threads, processes, precision, versions or source: that is no reason to refuse them; and
+            one where all seeds share their views.
         tuning: name -> how a setting of that method was chosen; nothing for a method whose settings were given.
 
     Raises:
@@ -46,7 +47,8 @@ def compare_runs(
         _check_group(name, runs)
     _check_same(groups, tuning)
     _check_teachers(groups)
-    first = next(iter(groups.values()))[0]
+    first_runs = next(iter(groups.values()))
+    first = first_runs[0]
     control = control if control in groups else None
     baseline = baseline if baseline in groups else None
     _check_role(groups, baseline, "supervised", "baseline: a student trained without a teacher")
@@ -64,7 +66,18 @@ def compare_runs(
         student=first.recipe.get("student", {}),
         parameters=summaries[0].get("parameters"),
         teachers=tuple(teachers.values()),
-        notes=(*notes, *([mixed] if mixed else [])),
+        notes=(*notes, *(note for note in (_one_view_seed(first, len(first_runs)), mixed) if note is not None)),
+    )
+
+
+def _one_view_seed(run: Run, seeds: int) -> str | None:
+    """What seeds that share their views do not show; the settings of the data are the same for all runs."""
+    view_seed = run.recipe.get("data", {}).get("view_seed")
+    if view_seed is None or seeds < 2:
+        return None
+    return (
+        f"All seeds had the same crops and flips (data.view_seed {view_seed}): they differ in initialisation and order "
+        "alone, and the intervals say nothing about other views."
     )
 
 

@@ -84,6 +84,10 @@ class TrainSettings:
     """Memory layout of images and convolutions: the same numbers up to rounding, faster."""
     compile: bool = False
     """Compile student, teacher and loss: the same numbers up to rounding, faster after minutes of compiling."""
+    teacher_cache: Literal["none", "views"] = "none"
+    """Where the teacher's logits come from: "none" runs it in every step, "views" once for every view of an image."""
+    teacher_cache_type: Literal["fp16", "fp32"] = "fp16"
+    """Type in which the logits of "views" are kept, on which every one of them is rounded."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
     evaluate_every: int = 1

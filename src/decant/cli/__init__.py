@@ -44,6 +44,9 @@ TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
+OnDeviceOption = Annotated[
+    bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
+]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
 
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
@@ -76,6 +79,7 @@ def train(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    table_on_device: OnDeviceOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
     from decant.engine import Places
@@ -88,7 +92,7 @@ def train(
     settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download)
+    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -116,6 +120,7 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    table_on_device: OnDeviceOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
@@ -132,7 +137,7 @@ def compare(
     settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download)
+    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
     if results is not None:
         refuse_results(results)
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -158,6 +163,42 @@ def compare(
     if results is not None:
         publish(Plan(settings, names, seeds, folder), teachers, results)
     console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def cache(
+    recipe: RecipeArgument,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="The first so many epochs. [default: all of the recipe's]")
+    ] = None,
+    all_views: Annotated[bool, typer.Option("--all", help="Every view of every image, for any seed.")] = False,
+    changes: SetOption = None,
+    teachers: TeachersOption = TEACHERS,
+    data: DataOption = DATA,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    download: DownloadOption = False,
+) -> None:
+    """Work out ahead what the teacher of a recipe says to the views that it will meet. Goes on where it stopped."""
+    from decant.engine import Places
+    from decant.engine.fill_table import fill_table
+    from decant.engine.parallel import is_main_process
+    from decant.engine.progress import reporter_for
+    from decant.recipe import find_recipe, load_recipe
+
+    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    _use_threads(threads)
+    places = Places(teachers=teachers, data=data, device=device, download=download)
+    filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
+    if not is_main_process():
+        return
+    unused = settings.train.teacher_cache == "none"
+    hint = "; runs use it with --set train.teacher_cache=views" if unused else ""
+    console().print(
+        f"{filled.worked_out:,} rows worked out, {filled.share:.1%} of the table filled: {filled.folder}{hint}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -189,10 +230,11 @@ def list_(
     what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
 ) -> None:
     """What there is: methods, networks, data sets, recipes."""
-    tables = {"methods": _methods, "networks": _networks, "data": _data, "recipes": _recipes}
-    if what != "all" and what not in tables:
-        raise ValueError(f"expected {', '.join(tables)} or all, got {what!r}")
-    for name, table in tables.items():
+    from decant.cli.tables import TABLES
+
+    if what != "all" and what not in TABLES:
+        raise ValueError(f"expected {', '.join(TABLES)} or all, got {what!r}")
+    for name, table in TABLES.items():
         if what in {"all", name}:
             console().print(table())
 
@@ -245,49 +287,3 @@ def _recipe_name(path: Path) -> str:
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
     return names.get(path.resolve(), path.stem)
-
-
-def _methods() -> Table:
-    import inspect
-
-    from decant.methods import METHODS
-    from decant.recipe import KD_MATCHED
-
-    table = Table("method", "settings (defaults)", "what it is", title="Methods")
-    for name, settings in METHODS.items():
-        values = {field: value for field, value in vars(settings()).items() if field != "name"}
-        summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
-        table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
-    derived = "only in comparisons: kd with dkd's task_weight, temperature and warmup, weight = beta unless tuned"
-    table.add_row(KD_MATCHED, derived, "The weight-matched control, without which nothing is said about decoupling.")
-    return table
-
-
-def _networks() -> Table:
-    from decant.models import TINY, ZOO
-
-    table = Table("network", "parameters", "made for", title="Networks")
-    for zoo, made_for, classes in ((ZOO, "32x32 images, 100 classes", 100), (TINY, "8x8 digits, 10 classes", 10)):
-        for name, build in zoo.items():
-            count = sum(parameter.numel() for parameter in build(num_classes=classes).parameters())
-            table.add_row(name, f"{count:,}", made_for)
-    return table
-
-
-def _data() -> Table:
-    from decant.data import DATASETS
-
-    table = Table("data", "classes", "training", "test", "what it is", title="Data sets")
-    for name, facts in DATASETS.items():
-        table.add_row(name, str(facts.classes), f"{facts.train:,}", f"{facts.test:,}", facts.description)
-    return table
-
-
-def _recipes() -> Table:
-    from decant.recipe import shipped_recipes
-
-    table = Table("recipe", "what it is", title="Recipes")
-    for name, path in shipped_recipes().items():
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-        table.add_row(name, first.removeprefix("#").strip())
-    return table

@@ -1,0 +1,59 @@
+"""What a run trains and judges on."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from decant.data import EpochOrder, ImageSet, Splits, Views, epoch_order, ordered_batches, steps_per_epoch
+from decant.engine.parallel import Parallel
+from decant.interfaces import Batch
+from decant.recipe import Recipe
+
+
+class Supply:
+    """What a run trains and judges on, made from its recipe.
+
+    Raises:
+        ValueError: a batch size that the processes cannot share, views that leave nothing of the images, a split that
+            is not there.
+    """
+
+    def __init__(self, recipe: Recipe, splits: Splits, parallel: Parallel) -> None:
+        world = parallel.world
+        if recipe.train.batch_size % world:
+            raise ValueError(
+                "train.batch_size is over all processes and must divide by their number: "
+                f"{recipe.train.batch_size} over {world}"
+            )
+        self._recipe, self._parallel, self.images = recipe, parallel, splits.train
+        self._batch_size = recipe.train.batch_size // world
+        self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
+        self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+        self.judged = _judged(recipe, splits)
+        self.views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+
+    def orders(self, epochs: Iterable[int], *, views: int) -> Iterator[EpochOrder]:
+        """The samples of these epochs on this process, and so many views of each."""
+        for epoch in epochs:
+            yield epoch_order(
+                self.images.size,
+                self.views,
+                epoch=epoch,
+                seed=self._recipe.seed,
+                batch_size=self._batch_size,
+                rank=self._parallel.rank,
+                world=self._parallel.world,
+                views_per_sample=views,
+            )
+
+    def batches(self, order: EpochOrder) -> Iterator[Batch]:
+        """The batches of an epoch on this process."""
+        return ordered_batches(self.images, self.views, order)
+
+
+def _judged(recipe: Recipe, splits: Splits) -> ImageSet:
+    if recipe.judged_on == "test":
+        return splits.test
+    if splits.validation is None:
+        raise ValueError('judged_on = "validation" needs data.validation above 0')
+    return splits.validation

@@ -1,0 +1,83 @@
+"""What a table of teacher logits is of: the name under which it is found, and what it refuses to be mistaken for."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+
+_TYPES = {"fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class TableKey:
+    """All that decides an entry but for the rounding of the machine: equal keys, equal entries.
+
+    Attributes:
+        teacher: the network's name.
+        sha256: digest of its weights' file.
+        folded: how many of its BatchNorms are folded into the layers before them.
+        data: fingerprint of the images.
+        samples: how many they are.
+        image: channels, height and width of one.
+        padding: of the crops, in pixels.
+        flip: whether half of the views are mirrored.
+        mean: per channel, of the normalisation.
+        std: per channel, of the normalisation.
+        views: views of an image.
+        classes: logits of an entry.
+        type: of an entry's numbers, "fp16" or "fp32".
+        precision: of the teacher's arithmetic.
+        channels_last: memory layout of the teacher and its images.
+        rows: images of the teacher's forward pass, always the same number.
+        format: version of the files.
+    """
+
+    teacher: str
+    sha256: str
+    folded: int
+    data: str
+    samples: int
+    image: tuple[int, ...]
+    padding: int
+    flip: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    views: int
+    classes: int
+    type: Literal["fp16", "fp32"]
+    precision: str
+    channels_last: bool
+    rows: int
+    format: int = 1
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """``type`` as torch's."""
+        return _TYPES[self.type]
+
+    @property
+    def entries(self) -> int:
+        """Entries of the whole table."""
+        return self.samples * self.views
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry."""
+        return self.classes * self.dtype.itemsize
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole table, entries and bits."""
+        return self.entries * self.entry_bytes + -(-self.entries // 8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dict(json.loads(json.dumps(asdict(self))))
+
+    @property
+    def folder_name(self) -> str:
+        """``resnet56-`` and a hash of everything here."""
+        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return f"{self.teacher}-{digest[:12]}"
