@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import loop, step
+from benchmarks import loop, loss, step
 from benchmarks.options import PAIRS, Options
 from benchmarks.reference import Reference
 from benchmarks.table import contest_markdown, where
@@ -20,7 +20,11 @@ from decant.engine.checkpoint import write_text
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
 
-GROUPS: dict[str, Callable[[Options], Iterator[Contest]]] = {"step": step.contests, "loop": loop.contests}
+GROUPS: dict[str, Callable[[Options], Iterator[Contest]]] = {
+    "loss": loss.contests,
+    "step": step.contests,
+    "loop": loop.contests,
+}
 """What can be measured; another group is another function from options to contests."""
 
 _ALLOCATOR_VARIABLES = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_CONF", "PYTORCH_ALLOC_CONF", "THP_MEM_ALLOC_ENABLE")
@@ -36,7 +40,8 @@ def measure(
         contests = []
         for contest in GROUPS[name](options):
             timed = hold(contest, repeats=repeats, seconds=seconds)
-            contests.append({"title": contest.title, "rows": [asdict(row) for row in timed]})
+            unit = contest.unit[0] if contest.unit is not None else None
+            contests.append({"title": contest.title, "unit": unit, "rows": [asdict(row) for row in timed]})
             say(contest_markdown(contests[-1]))
         if contests:
             groups[name] = {

@@ -18,6 +18,7 @@ class Options:
         folder: of CIFAR-100, for the loop; None to leave the loop out.
         data: what the loop trains on.
         pairs: (teacher, student) by name.
+        logits: (N, C) of the losses that are measured by themselves.
         batch_size: samples per step.
         pixels: side of the images of a step.
         matrix: side of the square matrices whose product is the machine's peak.
@@ -28,6 +29,7 @@ class Options:
     folder: Path | None = None
     data: DataSettings = field(default_factory=lambda: DataSettings(name="cifar100"))
     pairs: tuple[tuple[str, str], ...] = PAIRS
+    logits: tuple[tuple[int, int], ...] = ((64, 100), (256, 1000), (4096, 32000))
     batch_size: int = 64
     pixels: int = 32
     matrix: int = 2048

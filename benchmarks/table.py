@@ -17,7 +17,9 @@ def contest_markdown(contest: dict[str, Any]) -> str:
     """One contest: speeds relative to its first row, and the share of the peak where that was worked out."""
     rows = contest["rows"]
     peak = any(row["share"] is not None for row in rows)
-    heads = [contest["title"], "time", "speed", "range", *(["share of peak"] if peak else [])]
+    memory = any(row["memory"] is not None for row in rows)
+    heads = [contest["title"], "time", "speed", "range"]
+    heads += [*(["share of peak"] if peak else []), *([f"extra memory, {contest['unit']} = 1"] if memory else [])]
     lines = [heads, ["---", *("---:" for _ in heads[1:])]]
     for row in rows:
         cells = [
@@ -28,6 +30,8 @@ def contest_markdown(contest: dict[str, Any]) -> str:
         ]
         if peak:
             cells.append("" if row["share"] is None else f"{100 * row['share']:.0f}%")
+        if memory:
+            cells.append("" if row["memory"] is None else f"{row['memory']:.2f}")
         lines.append(cells)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

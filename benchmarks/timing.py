@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from benchmarks.memory import extra_bytes
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,11 +34,13 @@ class Contest:
         title: what they do.
         rows: the candidates; speeds are told relative to the first one.
         peak: name of the row whose operations per second are the machine's peak; None for none.
+        unit: what extra memory is told in, by name and bytes; None where it is not told.
     """
 
     title: str
     rows: tuple[Row, ...]
     peak: str | None = None
+    unit: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Timed:
         speed_low: smallest of these ratios.
         speed_high: largest of them.
         share: of the peak's operations per second, by the same median; None where that says nothing.
+        memory: extra memory in units of the contest; None where it is not told.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Timed:
     speed_low: float
     speed_high: float
     share: float | None
+    memory: float | None
 
 
 def hold(contest: Contest, *, repeats: int, seconds: float) -> list[Timed]:
@@ -98,6 +104,7 @@ def _timed(contest: Contest, place: int, rounds: list[list[float]]) -> Timed:
         speed_low=min(speeds),
         speed_high=max(speeds),
         share=_share(contest, row, place, rounds),
+        memory=_memory(contest, row),
     )
 
 
@@ -108,6 +115,12 @@ def _share(contest: Contest, row: Row, place: int, rounds: list[list[float]]) ->
     if peak.operations is None:
         raise ValueError(f"{contest.title}: {contest.peak!r} is the peak but its operations are not given")
     return statistics.median(row.operations / peak.operations * times[where] / times[place] for times in rounds)
+
+
+def _memory(contest: Contest, row: Row) -> float | None:
+    if contest.unit is None or (extra := extra_bytes(row.work)) is None:
+        return None
+    return extra / contest.unit[1]
 
 
 def _time(row: Row, times: int) -> float:

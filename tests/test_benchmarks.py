@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.__main__ import keep, main, measure
 from benchmarks.options import Options
@@ -19,6 +20,7 @@ TINY = Options(
     batch_size=4,
     pixels=8,
     matrix=16,
+    logits=((4, 10),),
     compiled=False,
     data=DataSettings(name="fake", padding=1, fake_train=100, fake_test=100, fake_classes=100, fake_pixels=8),
 )
@@ -29,10 +31,11 @@ def measured(*names: str) -> dict[str, Any]:
 
 
 def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
-    groups = measured("step", "loop")
+    groups = measured("loss", "step", "loop")
     rows = {name: [row["name"] for row in group["contests"][0]["rows"]] for name, group in groups.items()}
     alike = ["teacher live", "student alone"]
     assert rows["loop"] == alike
+    assert rows["loss"] == ["dkd_terms, as in training", "dkd_loss", "floor: a sum into a fresh output"]
     assert rows["step"] == [
         "teacher live, not folded",
         "teacher live",
@@ -103,3 +106,21 @@ def test_what_cannot_be_measured_is_said_beforehand(tmp_path: Path, capsys: pyte
         assert message in capsys.readouterr().err
     main(["loop"])
     assert "loop: not measured, it needs --data" in capsys.readouterr().out
+
+
+def test_memory_is_told_in_the_unit_of_the_contest() -> None:
+    entries = 2**24
+    held: list[torch.Tensor] = []
+
+    def large(times: int) -> None:
+        held.append(torch.ones(entries))
+        held.clear()
+
+    contest = Contest(
+        "memory", (Row("large", large), Row("small", lambda times: torch.ones(4))), unit=("tensor", 4 * entries)
+    )
+    large_row, small_row = hold(contest, repeats=1, seconds=0.0)
+    if large_row.memory is None or small_row.memory is None:
+        pytest.skip("this system does not tell the peak of the memory in use")
+    assert 0.9 < large_row.memory < 1.5
+    assert small_row.memory < 0.1

@@ -20,6 +20,7 @@ def key(**changes: Any) -> TableKey:
     values: dict[str, Any] = {
         "teacher": "toy",
         "sha256": "c0ffee",
+        "folded": 2,
         "data": "feed",
         "samples": SAMPLES,
         "image": (3, 8, 8),

@@ -91,7 +91,8 @@ def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[
         )
     indices, classes = constant(target).long(), logits.shape[1]
     if indices.device.type == "cpu" and not torch.compiler.is_compiling() and indices.numel():
-        low, high = (int(bound) for bound in indices.aminmax())
+        least, most = indices.aminmax()
+        low, high = least.item(), most.item()
         if low >= 0 and high < classes and not low <= ignore_index <= high:
             return indices, None  # by far the most frequent case, and these questions cost as much as a small loss
     counted = indices != ignore_index

@@ -21,19 +21,23 @@ BLOCK = 2**16
 
 
 class Rows(NamedTuple):
-    """What value and gradient of some rows are made of; where there are two entries, teacher first.
+    """What value and gradient of some rows are made of: p of the teacher, q of the student.
 
     Attributes:
-        weights: exp(z/T) with the largest class that takes part at 1, (2, n, C); 0 at the target.
-        total: sums of the weights, (2, n, 1).
-        yes: probability of the target, (2, n, 1); None without one.
+        p: exp(z/T) with the largest class that takes part at 1, (n, C); 0 at the target.
+        q: the same of the student.
+        p_total: sums of the weights, (n, 1).
+        q_total: the same of the student.
+        surplus: q_t - p_t, the student's probability of the target minus the teacher's, (n, 1); None without a target.
         tckd: in nats, (n, 1); None without a target.
         nckd: in nats, (n, 1).
     """
 
-    weights: Tensor
-    total: Tensor
-    yes: Tensor | None
+    p: Tensor
+    q: Tensor
+    p_total: Tensor
+    q_total: Tensor
+    surplus: Tensor | None
     tckd: Tensor | None
     nckd: Tensor
 
@@ -95,62 +99,58 @@ class Problem(NamedTuple):
 def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows:
     """Both divergences of the rows, and what their gradients need; in ``room`` if given."""
     student, teacher, target, ignored, temperature = problem
-    rows, classes = student.shape
-    # Both networks in one tensor: at the size of a CIFAR batch the time goes into calls, not into numbers.
+    # Both networks in one tensor, (2, n, C), and few operations: at the size of a CIFAR batch the time goes into calls,
+    # not into numbers.
     if room is None:
-        scaled, weights = student.new_empty((2, rows, classes), dtype=problem.dtype), None
+        scaled, weights = torch.stack((teacher, student)).to(problem.dtype), None
     else:
-        scaled, weights = room[0][:, :rows], room[1][:, :rows]
-    torch.stack((teacher, student), out=scaled)
+        scaled, weights = room[0][:, : len(student)], room[1][:, : len(student)]
+        torch.stack((teacher, student), out=scaled)
     if ignored is not None:
         # A student that copies its teacher: value and gradient are then exactly 0, whatever the row held.
         scaled.masked_fill_(ignored, 0.0)
-    own, yes, tckd = None, None, None
     if target is not None:
-        where = target.expand(2, rows, 1)
+        where = target.expand(2, -1, -1)
         own = scaled.gather(2, where)
         scaled.scatter_(2, where, -torch.inf)
     # The shift comes before the division, and is measured without the target: see losses/divergence.py.
     shift = scaled.amax(2, keepdim=True)
     scaled.sub_(shift).div_(temperature)
-    weights = torch.exp(scaled, out=weights)
-    total = weights.sum(2, keepdim=True)
-    p_total, q_total = total.unbind()
-    if own is not None:
-        yes, tckd = _binary(own.sub_(shift).div_(temperature), total)
+    p, q = (weights := torch.exp(scaled, out=weights)).unbind()
+    p_total, q_total = (total := weights.sum(2, keepdim=True)).unbind()
+    surplus, tckd = None, None
+    if target is not None:
+        surplus, tckd = _binary(own.sub_(shift).div_(temperature), total)
         scaled.scatter_(2, where, 0.0)  # from -inf, whose difference would be NaN
     p_scaled, q_scaled = scaled.unbind()
-    gaps = p_scaled.sub_(q_scaled).mul_(weights[0])
-    nckd = gaps.sum(1, keepdim=True).div_(p_total).add_(q_total.div(p_total).log_())
-    return Rows(weights, total, yes, tckd, nckd)
+    gaps = p_scaled.sub_(q_scaled).mul_(p)
+    nckd = gaps.sum(1, keepdim=True).div_(p_total).add_((q_total / p_total).log_())
+    return Rows(p, q, p_total, q_total, surplus, tckd, nckd)
 
 
 def _binary(own: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    """The target's z/T and the others' sum of weights, (2, n, 1) -> its probability, and the divergence (n, 1)."""
+    """The target's z/T and the others' sum of weights, (2, n, 1) -> surplus of the student, divergence, (n, 1) each."""
     log_odds = own - total.log()
-    of_teacher, of_student = F.logsigmoid(torch.stack((log_odds, -log_odds), 1)).unbind()
+    p_yes, q_yes = F.logsigmoid(log_odds).unbind()
+    p_no, q_no = F.logsigmoid(-log_odds).unbind()
     # The teacher's probabilities weigh the logarithms and so come from the odds themselves: see losses/divergence.py.
-    odds_against = own[0].neg_().exp_().mul_(total[0])
-    probabilities = torch.stack((odds_against, odds_against.reciprocal())).add_(1.0).reciprocal_()
-    divergence = of_teacher.sub_(of_student).mul_(probabilities).sum(0)
-    return log_odds.sigmoid_(), divergence
+    # They are 1 : odds against; beyond 1e30 the first is 0 in any case, and nothing may overflow.
+    against = own[0].neg_().exp_().mul_(total[0]).clamp_(max=1e30)
+    divergence = torch.addcmul(p_yes - q_yes, against, p_no - q_no).div_(against + 1.0)
+    p_target, q_target = log_odds.sigmoid_().unbind()
+    return q_target - p_target, divergence
 
 
 def write_gradient(
     rows: Rows, problem: Problem, of_tckd: float | Tensor, of_nckd: float | Tensor, out: Tensor | None = None
 ) -> Tensor:
     """The gradient of ``of_tckd`` TCKD + ``of_nckd`` NCKD with respect to z/T, (n, C), in ``out`` if given."""
-    (p, q), (p_total, q_total) = rows.weights.unbind(), rows.total.unbind()
-    own, of_student = None, of_nckd
-    if rows.yes is not None:
-        p_yes, q_yes = rows.yes.unbind()
-        own = (q_yes - p_yes).mul_(of_tckd)
-        of_student = of_nckd - own
-    gradient = torch.mul(q, of_student / q_total, out=out)
-    gradient.addcmul_(p, of_nckd / p_total, value=-1)
-    if own is not None and problem.target is not None:
-        gradient.scatter_(1, problem.target, own)
-    return gradient
+    if rows.surplus is None or problem.target is None:
+        gradient = torch.mul(rows.q, of_nckd / rows.q_total, out=out)
+        return gradient.addcmul_(rows.p, of_nckd / rows.p_total, value=-1)
+    own = rows.surplus * of_tckd
+    gradient = torch.mul(rows.q, (of_nckd - own).div_(rows.q_total), out=out)
+    return gradient.addcmul_(rows.p, of_nckd / rows.p_total, value=-1).scatter_(1, problem.target, own)
 
 
 def weighted_rows(

@@ -1,0 +1,68 @@
+"""The loss alone: forward and backward, from logits to the gradient of the student's."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.options import Options
+from benchmarks.timing import Contest, Row
+from decant.engine.parallel import Parallel
+from decant.losses import dkd_loss, dkd_terms
+
+_ALPHA, _BETA, _TEMPERATURE = 1.0, 8.0, 4.0
+_LARGE = 2**25
+"""Entries of logits from which on memory is told, and compiling is left out: it has nothing to add there."""
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def contests(options: Options) -> Iterator[Contest]:
+    """A contest per shape of logits."""
+    device = Parallel().device
+    for rows, classes in options.logits:
+        generator = torch.Generator().manual_seed(0)
+        student, teacher = (3 * torch.randn(rows, classes, generator=generator) for _ in range(2))
+        target = torch.randint(classes, (rows,), generator=generator)
+        yield _contest(student.to(device).requires_grad_(), teacher.to(device), target.to(device), options)
+
+
+def _contest(student: Tensor, teacher: Tensor, target: Tensor, options: Options) -> Contest:
+    def timed(loss: Loss) -> Callable[[int], object]:
+        def work(times: int) -> None:
+            for _ in range(times):
+                student.grad = None
+                loss(student, teacher, target).backward()
+
+        return work
+
+    def floor(times: int) -> None:
+        with torch.no_grad():
+            for _ in range(times):
+                student + teacher
+
+    rows = [Row("dkd_terms, as in training", timed(_terms)), Row("dkd_loss", timed(_loss))]
+    large = student.numel() >= _LARGE
+    if options.compiled and not large:
+        rows += [
+            Row("dkd_terms, compiled", timed(torch.compile(_terms, dynamic=False))),
+            Row("dkd_loss, compiled", timed(torch.compile(_loss, dynamic=False))),
+        ]
+    rows.append(Row("floor: a sum into a fresh output", floor))
+    if (reference := options.reference) is not None:
+        theirs = reference.dkd_loss
+        rows.insert(0, Row("reference", timed(lambda s, t, y: theirs(s, t, y, _ALPHA, _BETA, _TEMPERATURE))))
+    return Contest(
+        f"logits {tuple(student.shape)}, {str(student.dtype).removeprefix('torch.')}",
+        tuple(rows),
+        unit=("logits", student.nbytes) if large else None,
+    )
+
+
+def _terms(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+    tckd, nckd = dkd_terms(student, teacher, target, temperature=_TEMPERATURE)
+    return _ALPHA * tckd + _BETA * nckd
+
+
+def _loss(student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+    return dkd_loss(student, teacher, target, alpha=_ALPHA, beta=_BETA, temperature=_TEMPERATURE)
