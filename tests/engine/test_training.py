@@ -8,17 +8,27 @@ import torch
 from torch import Tensor, nn
 
 from decant.engine.fit import fit_epoch
+from decant.engine.teacher import Teacher
 from decant.engine.training import DistillStep, Training
 from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.methods import DKDSettings, SupervisedSettings
-from decant.models import TINY, Folded, Tapped
+from decant.models import TINY, ZOO, Folded, Tapped, create
 from decant.recipe import Recipe
-from engine.tiny import on_cpu, recipe, splits, untrained_teacher
+from engine.tiny import CLASSES, on_cpu, recipe, splits, untrained_teacher
 
 
-def training(of: Recipe) -> Training:
+def training(of: Recipe, teacher: Teacher | None = None) -> Training:
     with torch.random.fork_rng():
-        return Training(of, splits(of.data), untrained_teacher(), on_cpu())
+        return Training(of, splits(of.data), teacher or untrained_teacher(), on_cpu())
+
+
+def untrained(name: str) -> Teacher:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = create(name, num_classes=CLASSES, in_channels=3)
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            nn.init.normal_(norm.bias)  # else a BatchNorm that has seen no data does nothing
+    return Teacher(network.eval().requires_grad_(False), name, "c0ffee", top1=None)
 
 
 def norms(network: nn.Module | None) -> int:
@@ -37,34 +47,38 @@ class FeatureSettings:
 
 
 class Feature(Method):
-    taps = ("stage1.pre",)
+    taps = ("stage0", "stage1.pre")  # a wide ResNet's first stage is a convolution before a BatchNorm
 
     def __init__(self, teacher: nn.Module) -> None:
         super().__init__()
         self.built_from = (teacher,)
-        self.seen: list[Tensor] = []
+        self.seen: dict[str, Tensor] = {}
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        self.seen.append(teacher.taps["stage1.pre"])
+        self.seen = dict(teacher.taps)
         return {"hard": student.logits.logsumexp(1).mean(), "feature": student.taps["stage1.pre"].square().mean()}
 
     def weights(self, epoch: float) -> dict[str, float]:
         return {"hard": 1.0, "feature": 1.0}
 
 
-def test_the_method_is_built_from_the_trained_teacher_and_a_folded_one_teaches() -> None:
-    made = training(recipe(FeatureSettings()))
+@pytest.mark.parametrize(("name", "norms_before", "norms_left"), [("digits_teacher", 6, 0), ("wrn_16_2", 13, 7)])
+def test_the_method_is_built_from_the_trained_teacher_and_a_folded_one_teaches(
+    name: str, norms_before: int, norms_left: int
+) -> None:
+    made = training(recipe(FeatureSettings()), untrained(name))
     method = made.distiller.method
     assert isinstance(method, Feature)
-    assert norms(method.built_from[0]) == 6
-    assert norms(made.distiller.teacher) == 0
+    assert norms(method.built_from[0]) == norms_before
+    assert norms(made.distiller.teacher) == norms_left
     assert made.folded is not None
-    assert len(made.folded.layers) == 6
+    assert len(made.folded.layers) == norms_before - norms_left
     batch = next(made.batches(0))
     made.distiller(batch.images, batch.target)
     with torch.no_grad():
-        plain = Tapped(method.built_from[0], TINY["digits_teacher"]().taps)(batch.images[0])
-    torch.testing.assert_close(method.seen[-1], plain.taps["stage1.pre"], rtol=1e-5, atol=1e-5)
+        plain = Tapped(method.built_from[0], (TINY | ZOO)[name]().taps)(batch.images[0])
+    for tap in Feature.taps:
+        torch.testing.assert_close(method.seen[tap], plain.taps[tap], rtol=1e-5, atol=1e-5)
 
 
 def test_a_method_without_a_teacher_folds_nothing() -> None:

@@ -172,7 +172,8 @@ def test_linear_and_convolution_with_and_without_bias_and_scale(affine: bool) ->
 def test_a_batchnorm_over_positions_is_not_one_over_features() -> None:
     network = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Flatten())
     images = torch.randn(4, 5, 6)
-    assert fold_batchnorm(with_statistics(network, images), images).left == ("1",)
+    folded = fold_batchnorm(with_statistics(network, images), images)
+    assert (folded.left, folded.refused) == (("1",), None)
 
 
 def test_a_layer_that_shares_its_weight_folds_and_the_other_keeps_it() -> None:
