@@ -21,7 +21,7 @@ PROTOCOL = [
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 
-def take_a_step(name: str, pair: str) -> None:
+def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     torch.manual_seed(0)
     images, index = torch.randn(4, 3, 32, 32), torch.tensor([3, 47, 8, 18])
     target = facts().targets[index]
@@ -29,6 +29,8 @@ def take_a_step(name: str, pair: str) -> None:
     taught = copy.deepcopy(teacher.state_dict())
     names = student.state_dict().keys()
     distiller = Distiller(student, teacher, settings_of(name), example=images, facts=facts())
+    distiller.to(device)
+    images, index, target = images.to(device), index.to(device), target.to(device)
     optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-3))
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     parameters = {**dict(student.named_parameters()), **dict(distiller.method.named_parameters(prefix="method"))}
@@ -47,7 +49,7 @@ def take_a_step(name: str, pair: str) -> None:
     assert {key for key in parameters if key.startswith("method.")} <= set(moved)
 
     assert student.state_dict().keys() == names, "a bridge is no part of the student"
-    assert all(torch.equal(value, taught[key]) for key, value in teacher.state_dict().items())
+    assert all(torch.equal(value.cpu(), taught[key]) for key, value in teacher.state_dict().items())
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -61,3 +63,10 @@ def test_a_step_on_an_unlike_pair(name: str, pair: str) -> None:
 @pytest.mark.parametrize("pair", PROTOCOL)
 def test_a_step_on_a_pair_of_the_protocol(name: str, pair: str) -> None:
     take_a_step(name, pair)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", TAUGHT)
+def test_a_step_on_a_gpu(name: str) -> None:
+    take_a_step(name, "resnet14-resnet8", "cuda")

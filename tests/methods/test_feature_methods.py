@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant import losses
 from decant.interfaces import Batch, BuildContext, Method, Outputs, Shapes
-from decant.methods import METHODS, VID, CRDSettings, FitNet, FitNetSettings, ReviewKDSettings
+from decant.methods import METHODS, OFD, VID, CRDSettings, FitNet, FitNetSettings, ReviewKD, ReviewKDSettings
 from decant.models import create
 from methods.building import CLASSES, FEATURE_METHODS, context, digits_context, settings_of
 
@@ -110,6 +110,29 @@ def test_a_hint_is_compared_after_its_regressor() -> None:
     torch.testing.assert_close(method(student, teacher, batch(TARGET))["fitnet"], expected)
 
 
+def test_a_stage_weighs_half_as_much_as_the_one_after_it() -> None:
+    method, student, teacher = built("ofd")
+    assert isinstance(method, OFD)
+    (before, first), (last, second) = (
+        (tap, losses.ofd_loss(bridge(student.taps[tap]), teacher.taps[tap], method.get_buffer(f"margin{stage}")))
+        for stage, (tap, bridge) in enumerate(zip(BEFORE, method.connectors, strict=True))
+    )
+    assert (before, last) == BEFORE
+    torch.testing.assert_close(method(student, teacher, batch(TARGET))["ofd"], first / 2 + second)
+
+
+def test_a_review_goes_from_the_deepest_feature_to_the_first_stage() -> None:
+    method, student, teacher = built("reviewkd")
+    assert isinstance(method, ReviewKD)
+    stage1, stage2, pooled = method.fusions
+    deep, passed = pooled(student.taps["pooled"][:, :, None, None])
+    middle, passed = stage2(student.taps["stage2"], passed)
+    shallow, _ = stage1(student.taps["stage1"], passed)
+    goals = [teacher.taps[tap] for tap in BEFORE]
+    expected = losses.hcl_loss([shallow, middle, deep], [*goals, teacher.taps["pooled"][:, :, None, None]])
+    torch.testing.assert_close(method(student, teacher, batch(TARGET))["reviewkd"], expected)
+
+
 def test_variances_start_where_they_should_and_are_learned() -> None:
     method, student, teacher = built("vid", initial_variance=2.0, eps=0.1)
     assert isinstance(method, VID)
@@ -161,6 +184,13 @@ def test_stages_that_do_not_pair_are_named(name: str) -> None:
         ValueError, match=r"student has stage1, stage2, stage3 and the teacher stage1, .* stage4; name as"
     ):
         METHODS[name]().build(context(student, teacher, torch.zeros(2, 3, 32, 32)))
+
+
+def test_stages_are_paired_by_their_numbers() -> None:
+    made = digits_context()
+    shapes = Shapes((CLASSES,), {f"stage{number}": (8, 4, 4) for number in (10, 2, 1, 0)})
+    method = METHODS["at"]().build(replace(made, student_shapes=shapes, teacher_shapes=shapes))
+    assert method.taps == ("stage1", "stage2", "stage10")
 
 
 def test_a_feature_that_is_not_there_is_named() -> None:
