@@ -175,7 +175,7 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
         f"{training.recipe.data.name}, {settings.epochs - done} epochs of {training.steps} steps: {cost.sentence()}"
     )
     if cost.forecast is not None:
-        for line in (cost.forecast.sentence(), *cost.forecast.notes):
+        for line in (cost.forecast.sentence(), *cost.forecast.use, *cost.forecast.rounding):
             reporter.say(f"  {line}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")
