@@ -179,3 +179,6 @@ def test_a_method_that_learns_from_features_is_not_served() -> None:
     with pytest.raises(ValueError, match=r"method hint learns from features \(hidden\); a table of logits does not"):
         refuse_unserved(Hint(2, 3), "hint")
     refuse_unserved(Remembers(), "remembers")
+    alone = Hint(2, 3)
+    alone.needs_teacher = False  # features of the student's own
+    refuse_unserved(alone, "alone")
