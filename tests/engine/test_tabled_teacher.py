@@ -105,10 +105,9 @@ def test_entries_do_not_depend_on_what_else_was_missing(tmp_path: Path, network:
 def test_several_views_of_a_sample_are_each_answered(tmp_path: Path) -> None:
     epoch, forward = order(views_per_sample=2), Counting()
     with table(tmp_path) as kept:
-        outputs = answers(tabled(kept, forward), epoch)
-        different = len(kept.filled())
-    assert different < 128, "no sample got one view twice, so nothing was tested"
-    assert len(forward.rows) == -(-different // ROWS)
+        teacher = tabled(kept, forward)
+        outputs = answers(teacher, epoch)
+        assert teacher.missed == len(kept.filled()) < teacher.met == 128, "one view twice is worked out once"
     for batch, output in zip(ordered_batches(images(), views(), epoch), outputs, strict=True):
         (more,) = output.more
         for got, shown in zip((output, more), batch.images, strict=True):
@@ -180,3 +179,6 @@ def test_a_method_that_learns_from_features_is_not_served() -> None:
     with pytest.raises(ValueError, match=r"method hint learns from features \(hidden\); a table of logits does not"):
         refuse_unserved(Hint(2, 3), "hint")
     refuse_unserved(Remembers(), "remembers")
+    alone = Hint(2, 3)
+    alone.needs_teacher = False  # features of the student's own
+    refuse_unserved(alone, "alone")

@@ -163,6 +163,10 @@ def damage_bits(folder: Path) -> None:
     (folder / "filled.bin").write_bytes(b"\xff")
 
 
+def damage_facts(folder: Path) -> None:
+    (folder / "environments.json").write_text("")
+
+
 def damage_key(folder: Path) -> None:
     (folder / "table.json").write_text("{")
 
@@ -175,6 +179,7 @@ def damage_key(folder: Path) -> None:
         (damage_gone, r"logits\.bin has 0 bytes instead of 1920; remove "),
         (damage_bits, r"filled\.bin has 1 bytes instead of 8; remove "),
         (damage_key, r"table\.json cannot be read: "),
+        (damage_facts, r"environments\.json cannot be read: "),
     ],
 )
 def test_a_damaged_table_is_refused_and_not_mended(tmp_path: Path, damage: Any, message: str) -> None:

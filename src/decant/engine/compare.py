@@ -167,7 +167,7 @@ def _announce(plan: Plan, bench: _Bench) -> None:
         rows = len(torch.cat(list(lacking.values())).unique())
         seconds += rows * forecast.seconds_per_row
         bench.reporter.say(f"teacher: {rows:,} rows worked out once for all runs, kept in {forecast.where}")
-        for note in forecast.notes:
+        for note in forecast.rounding:
             bench.reporter.say(note)
     if count:
         bench.reporter.say(f"{plan.out}: {count} of {total} runs to do, about {duration(seconds)}")

@@ -61,21 +61,24 @@ class Forecast:
         )
 
     @property
-    def notes(self) -> list[str]:
-        """What should be known beside it."""
-        notes = []
-        if self.hits < _HARDLY:
-            notes.append(
-                "note: hardly any view comes twice; the table pays for later runs that share the views: other methods "
-                "of this seed, or every seed under one data.view_seed"
-            )
-        for facts in self.elsewhere:
-            named = ", ".join(f"{name} {value}" for name, value in facts.items())
-            notes.append(
-                f"note: entries of the table were worked out elsewhere ({named}): the same up to rounding, so not "
-                "bit-equal to a run whose table was filled here alone"
-            )
-        return notes
+    def use(self) -> list[str]:
+        """What to know where a run has little use of its table, a line each."""
+        if self.hits >= _HARDLY:
+            return []
+        return [
+            "note: hardly any view comes twice; the table pays for later runs that share the views: other methods of "
+            "this seed, or every seed under one data.view_seed"
+        ]
+
+    @property
+    def rounding(self) -> list[str]:
+        """What to know where entries were rounded on other machines, a line each."""
+        named = [", ".join(f"{name} {value}" for name, value in facts.items()) for facts in self.elsewhere]
+        return [
+            f"note: entries of the table were worked out elsewhere ({facts}): the same up to rounding, so not "
+            "bit-equal to a run whose table was filled here alone"
+            for facts in named
+        ]
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
     if training.folded is not None:
         reporter.say(f"  teacher {training.folded.sentence()}")
     if cost.forecast is not None:
-        for line in (cost.forecast.sentence(), *cost.forecast.notes):
+        for line in (cost.forecast.sentence(), *cost.forecast.use, *cost.forecast.rounding):
             reporter.say(f"  {line}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")

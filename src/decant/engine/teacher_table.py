@@ -46,7 +46,7 @@ class TeacherTable:
 
     Raises:
         FileExistsError: the folder holds a table with another key, or files that are no table's.
-        ValueError: the table is damaged.
+        ValueError: the table is damaged, or larger than the device's memory.
         OSError: less free disk than a new table may need.
     """
 
@@ -78,7 +78,12 @@ class TeacherTable:
         )
         self._resident: Tensor | None = None
         if on_device:
-            self._resident = torch.zeros(key.entries, key.classes, dtype=key.dtype, device=self._device)
+            try:
+                self._resident = torch.zeros(key.entries, key.classes, dtype=key.dtype, device=self._device)
+            except torch.OutOfMemoryError:
+                raise ValueError(
+                    f"{self._device} has no room for the table's {size(key.bytes)}; leave it in its file"
+                ) from None
             self._bring(self._filled.nonzero().flatten())
 
     def __enter__(self) -> Self:
@@ -184,10 +189,7 @@ class TeacherTable:
             if present := sorted(file.name for file in self.folder.iterdir() if not file.name.startswith(".")):
                 raise FileExistsError(f"{self.folder} holds files but no table ({', '.join(present[:3])}); move them")
             write_text(table, json.dumps(key, indent=2) + "\n")
-        try:
-            there = json.loads(table.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{table} cannot be read: {error}; {self._remove()}") from None
+        there = self._read_json(table)
         if there != key:
             raise FileExistsError(
                 f"{self.folder} holds another table ({'; '.join(differences(there, key))}); {self._remove()}"
@@ -212,7 +214,13 @@ class TeacherTable:
 
     def _read_environments(self) -> list[dict[str, Any]]:
         file = self.folder / ENVIRONMENTS_FILE
-        return list(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
+        return list(self._read_json(file)) if file.exists() else []
+
+    def _read_json(self, file: Path) -> Any:
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file} cannot be read: {error}; {self._remove()}") from None
 
     def _note_environment(self) -> None:
         self._environments = self._read_environments()
