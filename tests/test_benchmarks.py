@@ -98,7 +98,7 @@ def test_what_cannot_be_measured_is_said_beforehand(tmp_path: Path, capsys: pyte
     with pytest.raises(FileNotFoundError, match=r"expected a checkout of github\.com/megvii-research/mdistiller"):
         Reference(tmp_path)
     for arguments, message in (
-        (["stepp"], "there is no group 'stepp'; there are: step, loop"),
+        (["stepp"], "there is no group 'stepp'; there are: loss, step, loop"),
         (["step", "--pair", "resnet56"], "--pair is teacher:student, such as resnet56:resnet20, got 'resnet56'"),
     ):
         with pytest.raises(SystemExit):

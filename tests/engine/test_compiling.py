@@ -76,8 +76,10 @@ def test_a_compiled_run_is_the_plain_one(ema: float | None, graphs: list[Any], t
     assert len(graphs) == ONE_GRAPH_EACH, "the short batches, evaluations, epochs or the copy were compiled for"
     run(tmp_path / "plain", planned(compile=False, ema=ema))
     assert len(graphs) == ONE_GRAPH_EACH
-    assert equal(weights_of(tmp_path / "compiled"), weights_of(tmp_path / "plain"))  # this backend rounds alike
-    assert rows_of(tmp_path / "compiled") == rows_of(tmp_path / "plain")
+    # Not to the same bits: what is compiled takes the losses' plain equations, what is not their closed form.
+    torch.testing.assert_close(weights_of(tmp_path / "compiled"), weights_of(tmp_path / "plain"), rtol=1e-4, atol=1e-5)
+    for compiled, plain in zip(rows_of(tmp_path / "compiled"), rows_of(tmp_path / "plain"), strict=True):
+        assert compiled["train_loss"] == pytest.approx(plain["train_loss"], rel=1e-5)
 
 
 def test_only_what_is_trained_runs_compiled(graphs: list[Any]) -> None:
