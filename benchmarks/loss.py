@@ -31,8 +31,8 @@ def _contest(student: Tensor, teacher: Tensor, target: Tensor, options: Options)
     def timed(loss: Loss) -> Callable[[int], object]:
         def work(times: int) -> None:
             for _ in range(times):
-                student.grad = None
                 loss(student, teacher, target).backward()
+                student.grad = None
 
         return work
 

@@ -38,11 +38,14 @@ def problem(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> tuple
     return student.to(dtype).requires_grad_(), teacher.to(dtype), target
 
 
-@pytest.fixture(params=[2**16, 64], ids=["one block", "many blocks"], autouse=True)
+@pytest.fixture(
+    params=[(2**16, 2**18), (64, 2**18), (64, 0)], ids=["one block", "kept", "measured twice"], autouse=True
+)
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 entries are less than a row of some problems and no whole number of rows of others."""
     torch.manual_seed(0)
-    monkeypatch.setattr(rows, "BLOCK", request.param)
+    monkeypatch.setattr(rows, "BLOCK", request.param[0])
+    monkeypatch.setattr(rows, "KEPT", request.param[1])
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -110,13 +110,12 @@ class _Separate(Function):
         own, others = ((upstream * factor).view(-1, 1) for upstream in (of_tckd, of_nckd))
         if isinstance(ctx.kept, Tensor):
             return _kernels().backward(problem, ctx.kept, own, others), *(None,) * 5
-        if ctx.kept is not None:
-            return write_gradient(ctx.kept, problem, own, others), *(None,) * 5
         gradient = torch.empty_like(problem.student, dtype=problem.dtype, memory_format=torch.contiguous_format)
-        room = problem.room()
-        for part, block in problem.blocks():
+        room = None if ctx.kept else problem.room()
+        for number, (part, block) in enumerate(problem.blocks()):
+            rows = ctx.kept[number] if ctx.kept else measure(block, room)
             scales = (own[part], others[part]) if reduction == "none" else (own, others)
-            write_gradient(measure(block, room), block, *scales, out=gradient[part])
+            write_gradient(rows, block, *scales, out=gradient[part])
         return gradient, *(None,) * 5
 
 
@@ -155,20 +154,22 @@ def _weighted_values(
     return _reduced(values, problem.temperature**2 / divisor, reduction)
 
 
-def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Tensor, Rows | Tensor | None]:
-    """Both terms, and what little stays until the backward pass: rows that are one block, or statistics of a kernel."""
+def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Tensor, list[Rows] | Tensor]:
+    """Both terms, and what stays until the backward pass: blocks if they are few, or the statistics of a kernel."""
     factor = problem.temperature**2 / (problem.counted_rows() if reduction == "mean" else 1.0)
     if _kernels_serve(problem):
         terms, statistics = _kernels().forward(problem)
         both = [_reduced(term.unsqueeze(1), factor, reduction) for term in terms]
         return both[0], both[1], statistics
-    tckd, nckd, room, rows = [], [], problem.room(), None
+    tckd, nckd, kept = [], [], []
+    room = None if problem.is_kept else problem.room()
     for _, block in problem.blocks():
         rows = measure(block, room)
         assert rows.tckd is not None
         tckd.append(rows.tckd)
         nckd.append(rows.nckd)
-    kept = rows if room is None else None
+        if problem.is_kept:
+            kept.append(rows)
     return _reduced(torch.cat(tckd), factor, reduction), _reduced(torch.cat(nckd), factor, reduction), kept
 
 
