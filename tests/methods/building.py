@@ -11,7 +11,9 @@ from decant.methods import METHODS, CRDSettings
 from decant.models import create
 
 CLASSES = 6
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd")]
+LOGIT_TERMS: dict[str, set[str]] = {"dist": {"inter", "intra"}}
+"""What methods on logits add to the task term, but for kd and dkd."""
+FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

@@ -16,7 +16,7 @@ from decant.recipe import KD_MATCHED, CompareSettings, method_settings, with_can
         ({"dkd": {"beta": (1.0,), "alpha": (1.0,)}}, r"tune\.dkd names one setting .* got \['alpha', 'beta'\]"),
         ({"dkd": {"beta": (1.0, 1.0)}}, r"tune\.dkd\.beta must list different finite numbers"),
         ({"dkd": {"beta": (1.0, float("inf"))}}, r"tune\.dkd\.beta must list different finite numbers"),
-        ({"dkdd": {"beta": (1.0, 2.0)}}, r"no method 'dkdd' to compare; there are: .*crd, dkd, .*, kd, kd-matched, "),
+        ({"dkdd": {"beta": (1.0, 2.0)}}, r"no method 'dkdd' to compare; there are: .*crd, .*dkd, .*, kd, kd-matched, "),
         ({"dkd": {"betta": (1.0, 2.0)}}, "DKDSettings has no setting 'betta' to tune; it has: .*beta"),
         ({"dkd": {"beta": (1.0, -2.0)}}, "beta must be a finite number of at least 0, got -2.0"),
         ({"dkd": {"warmup": (1.0, 2.5)}}, "warmup is a whole number, got 2.5"),
@@ -41,7 +41,7 @@ def test_a_name_means_the_comparison_s_settings_then_the_recipe_s_then_the_defau
     assert method_settings("dkd", own, CompareSettings()) == own
     assert method_settings("kd", own, CompareSettings()) == KDSettings()
     assert method_settings("mine", own, CompareSettings(methods={"mine": listed})) == listed
-    with pytest.raises(ValueError, match=r"no method 'mine' to compare; there are: .*crd, dkd, .*, kd, kd-matched, "):
+    with pytest.raises(ValueError, match=r"no method 'mine' to compare; there are: .*crd, .*dkd, .*, kd, kd-matched, "):
         method_settings("mine", own, CompareSettings())
     with pytest.raises(ValueError, match="derived from dkd's settings"):
         method_settings(KD_MATCHED, own, CompareSettings(methods={"dkd": KDSettings()}))

@@ -4,6 +4,7 @@ from decant.losses.at import at_loss
 from decant.losses.chunked_linear import chunked_linear_dkd_loss
 from decant.losses.crd import nce_loss
 from decant.losses.decoupled import DKDTerms
+from decant.losses.dist import DISTTerms, dist_loss, dist_terms
 from decant.losses.dkd import dkd_loss, dkd_terms
 from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
@@ -16,9 +17,12 @@ from decant.losses.sp import sp_loss
 from decant.losses.vid import vid_loss
 
 __all__ = [
+    "DISTTerms",
     "DKDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
+    "dist_loss",
+    "dist_terms",
     "dkd_loss",
     "dkd_terms",
     "hcl_loss",

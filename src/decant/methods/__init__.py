@@ -3,6 +3,7 @@
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
 from decant.methods.crd import CRD, CRDSettings
+from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
 from decant.methods.kd import KD, KDSettings
@@ -32,12 +33,14 @@ METHODS: dict[str, type[MethodSettings]] = {
     "crd": CRDSettings,
     "reviewkd": ReviewKDSettings,
     "dkd": DKDSettings,
+    "dist": DISTSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
     "AT",
     "CRD",
+    "DIST",
     "DKD",
     "KD",
     "KDSVD",
@@ -50,6 +53,7 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "DISTSettings",
     "DKDSettings",
     "FitNet",
     "FitNetSettings",

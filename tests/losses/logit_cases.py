@@ -1,0 +1,64 @@
+"""Every loss on logits published after DKD, with inputs that it takes, and the same loss from the papers' loops."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+import logit_references as references
+from decant import losses
+
+N, C = 4, 6
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss as a function of student, teacher and target, and the loop that it equals.
+
+    Attributes:
+        loss: one value per position where the loss has such, else a scalar.
+        reference: the same from loops.
+        weights: what the rounding errors of the terms are multiplied with, T^2 included.
+        batch: it compares the samples of a batch, and takes (N, C) only.
+        label: it depends on the target.
+        copy: a student that copies its teacher has nothing to learn.
+    """
+
+    loss: Loss
+    reference: Loss
+    weights: float
+    batch: bool = False
+    label: bool = False
+    copy: bool = True
+
+
+def logits(dtype: torch.dtype = torch.float64, scale: float = 2.0, behind: tuple[int, ...] = ()) -> tuple[Tensor, ...]:
+    """Student (which asks for a gradient), teacher and target; the same in every type, up to rounding."""
+    generator = torch.Generator().manual_seed(3)
+    student, teacher = (scale * torch.randn(2, N, C, *behind, generator=generator, dtype=torch.float64)).to(dtype)
+    return student.requires_grad_(), teacher, torch.randint(C, (N, *behind), generator=generator)
+
+
+def unlabelled(function: Callable[..., Tensor], **settings: float) -> Loss:
+    def loss(student: Tensor, teacher: Tensor, _: Tensor) -> Tensor:
+        return function(student, teacher, **settings)
+
+    return loss
+
+
+def labelled(function: Callable[..., Tensor], **settings: float) -> Loss:
+    return partial(function, **settings)
+
+
+def dist(temperature: float) -> tuple[Loss, Loss]:
+    return unlabelled(losses.dist_loss, temperature=temperature), unlabelled(references.dist, temperature=temperature)
+
+
+CASES: dict[str, Case] = {
+    "dist": Case(*dist(temperature=4.0), weights=64.0, batch=True),
+    "dist, T 1": Case(*dist(temperature=1.0), weights=4.0, batch=True),
+}
+"""By the loss's name up to the comma."""
