@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from references import added
+from references import added, kd, log_probabilities, log_sum, per_position, without
 
 
 def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float = 2.0, gamma: float = 2.0) -> Tensor:
@@ -19,3 +19,44 @@ def correlation(a: list[Tensor], b: list[Tensor]) -> Tensor:
     mean_a, mean_b = added(a) / len(a), added(b) / len(b)
     together = added((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
     return together / (added((x - mean_a) ** 2 for x in a) * added((y - mean_b) ** 2 for y in b)).sqrt()
+
+
+def nkd(student: Tensor, teacher: Tensor, target: Tensor, gamma: float = 1.5, temperature: float = 1.0) -> Tensor:
+    """-p_t log q_t - gamma T^2 sum_i p^_i log q^_i, i other than t (arXiv:2303.13005)."""
+
+    def of_target(z_teacher: list[Tensor], z_student: list[Tensor], t: int) -> Tensor:
+        return -log_probabilities(z_teacher)[t].exp() * log_probabilities(z_student)[t]
+
+    def others(z_teacher: list[Tensor], z_student: list[Tensor], t: int) -> Tensor:
+        p, q = log_probabilities(without(z_teacher, t)), log_probabilities(without(z_student, t))
+        return -added(p_i.exp() * q_i for p_i, q_i in zip(p, q, strict=True))
+
+    first = per_position(of_target, student, teacher, target, 1.0)
+    return first + gamma * per_position(others, student, teacher, target, temperature)
+
+
+def ttm(student: Tensor, teacher: Tensor, gamma: float = 0.1, weighted: bool = False) -> Tensor:
+    """KL(p^gamma / U || q), times U if weighted, U = sum p^gamma (arXiv:2402.11148)."""
+
+    def term(z_teacher: list[Tensor], z_student: list[Tensor], _: int) -> Tensor:
+        q = log_probabilities(z_student)
+        powers = [gamma * p_i for p_i in log_probabilities(z_teacher)]
+        u = log_sum(powers)
+        divergence = added((p_i - u).exp() * (p_i - u - q_i) for p_i, q_i in zip(powers, q, strict=True))
+        return u.exp() * divergence if weighted else divergence
+
+    return per_position(term, student, teacher, teacher.argmax(dim=1), 1.0)
+
+
+def luminet(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    """T^2 KL of logits standardised over the batch, class by class (arXiv:2310.03669)."""
+
+    def standardised(logits: Tensor) -> Tensor:
+        columns = []
+        for column in logits.double().T:
+            mean = added(column) / len(column)
+            variance = added((z - mean) ** 2 for z in column) / len(column)
+            columns.append(torch.stack([(z - mean) / (variance + 1e-5).sqrt() for z in column]))
+        return torch.stack(columns, dim=1)
+
+    return kd(standardised(student), standardised(teacher), temperature)

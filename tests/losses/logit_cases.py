@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,15 +43,30 @@ def logits(dtype: torch.dtype = torch.float64, scale: float = 2.0, behind: tuple
     return student.requires_grad_(), teacher, torch.randint(C, (N, *behind), generator=generator)
 
 
-def unlabelled(function: Callable[..., Tensor], **settings: float) -> Loss:
+def unlabelled(function: Callable[..., Tensor], **settings: Any) -> Loss:
     def loss(student: Tensor, teacher: Tensor, _: Tensor) -> Tensor:
         return function(student, teacher, **settings)
 
     return loss
 
 
-def labelled(function: Callable[..., Tensor], **settings: float) -> Loss:
+def labelled(function: Callable[..., Tensor], **settings: Any) -> Loss:
     return partial(function, **settings)
+
+
+def nkd(**settings: float) -> tuple[Loss, Loss]:
+    return labelled(losses.nkd_loss, **settings, reduction="none"), labelled(references.nkd, **settings)
+
+
+def ttm(**settings: float) -> tuple[Loss, Loss]:
+    return unlabelled(losses.ttm_loss, **settings, reduction="none"), unlabelled(references.ttm, **settings)
+
+
+def luminet(temperature: float) -> tuple[Loss, Loss]:
+    return (
+        unlabelled(losses.luminet_loss, temperature=temperature, reduction="none"),
+        unlabelled(references.luminet, temperature=temperature),
+    )
 
 
 def dist(temperature: float) -> tuple[Loss, Loss]:
@@ -60,5 +76,12 @@ def dist(temperature: float) -> tuple[Loss, Loss]:
 CASES: dict[str, Case] = {
     "dist": Case(*dist(temperature=4.0), weights=64.0, batch=True),
     "dist, T 1": Case(*dist(temperature=1.0), weights=4.0, batch=True),
+    "nkd": Case(*nkd(), weights=2.5, label=True, copy=False),
+    "nkd, T 4": Case(*nkd(gamma=8.0, temperature=4.0), weights=129.0, label=True, copy=False),
+    "luminet": Case(*luminet(4.0), weights=16.0, batch=True),
+    "luminet, T 1": Case(*luminet(1.0), weights=1.0, batch=True),
+    "ttm": Case(*ttm(), weights=1.0, copy=False),
+    "ttm, weighted": Case(*ttm(gamma=0.3, weighted=True), weights=4.0, copy=False),
+    "ttm, gamma 1": Case(*ttm(gamma=1.0), weights=1.0),
 }
 """By the loss's name up to the comma."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck
+from torch.nn import functional as F
 
 from decant import losses
 from losses.logit_cases import CASES, C, N, logits
@@ -154,6 +155,71 @@ def test_a_temperature_is_positive(loss: str) -> None:
         if name.endswith("temperature"):
             with pytest.raises(ValueError, match="temperature must be positive and finite, got 0"):
                 function(*inputs, **{name: 0.0})
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_target_is_one_class_or_the_teacher_s_choice(name: str) -> None:
+    case = CASES[name]
+    student, teacher, target = logits()
+    nothing: Any = None
+    assert (case.loss(student, teacher, nothing) == case.loss(student, teacher, teacher.argmax(dim=1))).all()
+    with pytest.raises(TypeError, match=r"got torch\.float32; the loss is about one class per position"):
+        case.loss(student, teacher, F.one_hot(target, C).float())
+    with pytest.raises(ValueError, match="target must hold class indices from 0 to 5"):
+        case.loss(student, teacher, target + C)
+
+
+@every_case
+def test_what_does_not_count_changes_nothing_whatever_it_holds(name: str) -> None:
+    loss = getattr(losses, f"{name.partition(',')[0]}_loss")
+    accepted = inspect.signature(loss).parameters
+    if "reduction" not in accepted or CASES[name].batch:
+        return
+    student, teacher, target = logits()
+    kept = torch.tensor([True, False, True, True])
+    with torch.no_grad():
+        student[1], teacher[1] = torch.nan, torch.inf
+    if "mask" in accepted:
+        whole, part = loss(student, teacher, mask=kept), loss(student[kept], teacher[kept])
+        none = loss(student, teacher, mask=~kept & kept)
+    else:
+        whole = loss(student, teacher, target.where(kept, -100))
+        part = loss(student[kept], teacher[kept], target[kept])
+        none = loss(student, teacher, torch.full((N,), -100))
+    torch.testing.assert_close(whole, part)
+    assert none == 0
+    (gradient,) = torch.autograd.grad(whole + none, student)
+    assert gradient.isfinite().all()
+    assert (gradient[1] == 0).all()
+
+
+def test_nkd_of_two_classes_is_about_the_target_alone() -> None:
+    student, teacher, target = logits()
+    terms = losses.nkd_terms(student[:, :2], teacher[:, :2], target % 2, reduction="none")
+    assert (terms.others == 0).all()
+    assert (terms.target > 0).all()
+
+
+def test_ttm_with_gamma_1_is_classical_and_its_weight_is_between_a_sure_teacher_s_and_an_ignorant_one_s() -> None:
+    student, teacher, _ = logits()
+    torch.testing.assert_close(
+        losses.ttm_loss(student, teacher, gamma=1.0), losses.kd_loss(student, teacher, temperature=1.0)
+    )
+    for teaches, weight in (torch.eye(C)[:N] * 1e4, 1.0), (torch.zeros(N, C), C**0.75):
+        plain, weighted = (losses.ttm_loss(student, teaches, gamma=0.25, weighted=flag) for flag in (False, True))
+        torch.testing.assert_close(weighted, weight * plain)
+    with pytest.raises(ValueError, match="gamma must be positive and finite, got 0"):
+        losses.ttm_loss(student, teacher, gamma=0.0)
+    with pytest.raises(TypeError, match="gamma must be a number, got bool"):
+        losses.ttm_loss(student, teacher, gamma=True)
+
+
+def test_luminet_does_not_see_a_factor_or_a_shift_of_a_class() -> None:
+    student, teacher, _ = logits(scale=50.0)
+    factor, shift = torch.rand(C).double() + 0.5, torch.randn(C).double()
+    torch.testing.assert_close(
+        losses.luminet_loss(factor * student + shift, teacher), losses.luminet_loss(student, teacher), rtol=1e-5, atol=0
+    )
 
 
 def test_relations_of_dist_are_those_of_a_factor_and_a_shift() -> None:

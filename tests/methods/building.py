@@ -11,7 +11,12 @@ from decant.methods import METHODS, CRDSettings
 from decant.models import create
 
 CLASSES = 6
-LOGIT_TERMS: dict[str, set[str]] = {"dist": {"inter", "intra"}}
+LOGIT_TERMS: dict[str, set[str]] = {
+    "dist": {"inter", "intra"},
+    "nkd": {"target", "others"},
+    "luminet": {"luminet"},
+    "ttm": {"ttm"},
+}
 """What methods on logits add to the task term, but for kd and dkd."""
 FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]
 

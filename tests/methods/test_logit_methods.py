@@ -16,7 +16,7 @@ from methods.building import LOGIT_TERMS, digits_context
 from methods.test_learning import agreement
 
 every_method = pytest.mark.parametrize("name", LOGIT_TERMS)
-BY_BATCH = {"dist"}
+BY_BATCH = {"dist", "luminet"}
 
 
 def built(name: str, **values: Any) -> Method:
@@ -87,7 +87,7 @@ def test_values_that_no_training_can_use_are_refused(name: str, value: float) ->
             with pytest.raises(ValueError, match=f"^{key} must be a finite number"):
                 METHODS[name](**{key: value})
     with pytest.raises(ValueError, match="warmup is a number of epochs of at least 0, got -1"):
-        METHODS[name](**{"warmup": -1})
+        built(name, warmup=-1)
 
 
 @every_method

@@ -9,16 +9,20 @@ from decant.losses.dkd import dkd_loss, dkd_terms
 from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
 from decant.losses.kdsvd import kdsvd_loss
+from decant.losses.luminet import luminet_loss
+from decant.losses.nkd import NKDTerms, nkd_loss, nkd_terms
 from decant.losses.nst import nst_loss
 from decant.losses.ofd import ofd_loss
 from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
 from decant.losses.sp import sp_loss
+from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
 
 __all__ = [
     "DISTTerms",
     "DKDTerms",
+    "NKDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
     "dist_loss",
@@ -28,11 +32,15 @@ __all__ = [
     "hcl_loss",
     "kd_loss",
     "kdsvd_loss",
+    "luminet_loss",
     "nce_loss",
+    "nkd_loss",
+    "nkd_terms",
     "nst_loss",
     "ofd_loss",
     "pkt_loss",
     "rkd_loss",
     "sp_loss",
+    "ttm_loss",
     "vid_loss",
 ]

@@ -8,6 +8,8 @@ from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
+from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
 from decant.methods.pkt import PKT, PKTSettings
@@ -16,6 +18,7 @@ from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
+from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
 
 METHODS: dict[str, type[MethodSettings]] = {
@@ -34,6 +37,9 @@ METHODS: dict[str, type[MethodSettings]] = {
     "reviewkd": ReviewKDSettings,
     "dkd": DKDSettings,
     "dist": DISTSettings,
+    "nkd": NKDSettings,
+    "luminet": LumiNetSettings,
+    "ttm": TTMSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -45,11 +51,13 @@ __all__ = [
     "KD",
     "KDSVD",
     "METHODS",
+    "NKD",
     "NST",
     "OFD",
     "PKT",
     "RKD",
     "SP",
+    "TTM",
     "VID",
     "ATSettings",
     "CRDSettings",
@@ -59,6 +67,9 @@ __all__ = [
     "FitNetSettings",
     "KDSVDSettings",
     "KDSettings",
+    "LumiNet",
+    "LumiNetSettings",
+    "NKDSettings",
     "NSTSettings",
     "OFDSettings",
     "PKTSettings",
@@ -68,6 +79,7 @@ __all__ = [
     "SPSettings",
     "Supervised",
     "SupervisedSettings",
+    "TTMSettings",
     "VIDSettings",
     "weighted_total",
 ]
