@@ -60,3 +60,54 @@ def luminet(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tenso
         return torch.stack(columns, dim=1)
 
     return kd(standardised(student), standardised(teacher), temperature)
+
+
+def gdkd(
+    student: Tensor, teacher: Tensor, weights: tuple[float, float, float], k: int, temperature: float = 4.0
+) -> Tensor:
+    """w0 KL of the two buckets + w1 KL within the teacher's k first + w2 KL within the rest (arXiv:2512.04625)."""
+
+    def term(z_teacher: list[Tensor], z_student: list[Tensor], _: int) -> Tensor:
+        ranked = sorted(range(len(z_teacher)), key=lambda c: -float(z_teacher[c]))
+        total = added([])
+        p, q = log_probabilities(z_teacher), log_probabilities(z_student)
+        for part, weight in (ranked[:k], weights[1]), (ranked[k:], weights[2]):
+            p_part, q_part = [p[c] for c in part], [q[c] for c in part]
+            p_sum, q_sum = log_sum(p_part), log_sum(q_part)
+            inside = added((a - p_sum).exp() * (a - p_sum - b + q_sum) for a, b in zip(p_part, q_part, strict=True))
+            total = total + weights[0] * p_sum.exp() * (p_sum - q_sum) + weight * inside
+        return total
+
+    return per_position(term, student, teacher, teacher.argmax(dim=1), temperature)
+
+
+def rld(
+    student: Tensor, teacher: Tensor, target: Tensor, alpha: float, beta: float, temperature: float, tau: float
+) -> Tensor:
+    """alpha tau^2 KL((max p, 1 - max p) || (q_t, 1 - q_t)) + beta T^2 KL below the target (arXiv:2408.07703)."""
+
+    def confidence(z_teacher: list[Tensor], z_student: list[Tensor], t: int) -> Tensor:
+        p, q = log_probabilities(z_teacher), log_probabilities(z_student)
+        m = max(range(len(p)), key=lambda c: float(p[c]))
+        p_no, q_no = log_sum(without(p, m)), log_sum(without(q, t))
+        return p[m].exp() * (p[m] - q[t]) + p_no.exp() * (p_no - q_no)
+
+    def correlation(z_teacher: list[Tensor], z_student: list[Tensor], t: int) -> Tensor:
+        below = [c for c in range(len(z_teacher)) if z_teacher[c] < z_teacher[t]]
+        if not below:
+            return 0 * z_student[0]
+        p, q = (log_probabilities([z[c] for c in below]) for z in (z_teacher, z_student))
+        return added(p_i.exp() * (p_i - q_i) for p_i, q_i in zip(p, q, strict=True))
+
+    first = per_position(confidence, student, teacher, target, tau)
+    return alpha * first + beta * per_position(correlation, student, teacher, target, temperature)
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """(z - mean) / (standard deviation + 1e-7) over the classes (arXiv:2403.01427)."""
+    rows = []
+    for row in logits.double():
+        mean = added(row) / len(row)
+        deviation = (added((z - mean) ** 2 for z in row) / (len(row) - 1)).sqrt()
+        rows.append(torch.stack([(z - mean) / (deviation + 1e-7) for z in row]))
+    return torch.stack(rows)

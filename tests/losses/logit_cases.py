@@ -69,6 +69,22 @@ def luminet(temperature: float) -> tuple[Loss, Loss]:
     )
 
 
+def gdkd(weights: tuple[float, float, float], **settings: Any) -> tuple[Loss, Loss]:
+    named = dict(zip(("bucket_weight", "top_weight", "rest_weight"), weights, strict=True))
+    return (
+        unlabelled(losses.gdkd_loss, **named, **settings, reduction="none"),
+        unlabelled(references.gdkd, weights=weights, **settings),
+    )
+
+
+def rld(alpha: float, beta: float, temperature: float, tau: float) -> tuple[Loss, Loss]:
+    shared = {"alpha": alpha, "beta": beta, "temperature": temperature}
+    return (
+        labelled(losses.rld_loss, **shared, confidence_temperature=tau, reduction="none"),
+        labelled(references.rld, **shared, tau=tau),
+    )
+
+
 def dist(temperature: float) -> tuple[Loss, Loss]:
     return unlabelled(losses.dist_loss, temperature=temperature), unlabelled(references.dist, temperature=temperature)
 
@@ -83,5 +99,9 @@ CASES: dict[str, Case] = {
     "ttm": Case(*ttm(), weights=1.0, copy=False),
     "ttm, weighted": Case(*ttm(gamma=0.3, weighted=True), weights=4.0, copy=False),
     "ttm, gamma 1": Case(*ttm(gamma=1.0), weights=1.0),
+    "rld": Case(*rld(1.0, 8.0, 4.0, 1.0), weights=129.0, label=True),
+    "rld, T 0.7": Case(*rld(3.0, 2.0, 0.7, 2.0), weights=13.0, label=True),
+    "gdkd": Case(*gdkd((1.0, 2.0, 8.0), k=5), weights=176.0),
+    "gdkd, k 2": Case(*gdkd((3.0, 0.5, 2.0), k=2, temperature=0.7), weights=3.0),
 }
 """By the loss's name up to the comma."""

@@ -214,6 +214,59 @@ def test_ttm_with_gamma_1_is_classical_and_its_weight_is_between_a_sure_teacher_
         losses.ttm_loss(student, teacher, gamma=True)
 
 
+def test_where_the_teacher_is_right_rld_is_dkd_with_two_temperatures() -> None:
+    student, teacher, _ = logits()
+    target = teacher.argmax(dim=1)
+    ours = losses.rld_terms(student, teacher, target, temperature=3.0, confidence_temperature=2.0)
+    torch.testing.assert_close(ours.confidence, losses.dkd_terms(student, teacher, target, temperature=2.0).tckd)
+    torch.testing.assert_close(ours.correlation, losses.dkd_terms(student, teacher, target, temperature=3.0).nckd)
+
+
+def test_rld_leaves_out_what_the_teacher_puts_before_the_target_or_level_with_it() -> None:
+    teacher = torch.tensor([[3.0, 2.0, 2.0, 1.0, 0.0], [3.0, 2.0, 1.0, 1.0, -1.0], [0.0, 2.0, 2.0, 1.0, 5.0]])
+    student = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    target = torch.tensor([1, 4, 0])  # second, and twice last: nothing is below
+    correlation = losses.rld_terms(student, teacher, target, reduction="none").correlation
+    assert correlation[0] > 0
+    assert (correlation[1:] == 0).all()
+    (gradient,) = torch.autograd.grad(correlation.sum(), student)
+    assert (gradient[0, :3] == 0).all()
+    assert (gradient[0, 3:] != 0).all()
+    assert (gradient[1:] == 0).all()
+
+
+def test_gdkd_with_the_teacher_s_own_weights_is_classical() -> None:
+    student, teacher, _ = logits()
+    for k in range(1, C):
+        terms = losses.gdkd_terms(student, teacher, k=k, temperature=3.0, reduction="none")
+        share = (teacher / 3.0).softmax(dim=1).sort(dim=1, descending=True).values[:, :k].sum(dim=1)
+        together = terms.buckets + share * terms.top + (1 - share) * terms.rest
+        torch.testing.assert_close(together, losses.kd_loss(student, teacher, temperature=3.0, reduction="none"))
+
+
+def test_gdkd_of_one_class_is_dkd_without_a_label() -> None:
+    student, teacher, _ = logits()
+    buckets, top, rest = losses.gdkd_terms(student, teacher, k=1)
+    torch.testing.assert_close((buckets, rest), tuple(losses.dkd_terms(student, teacher, None)))
+    assert top == 0
+    for k in (0, C):
+        with pytest.raises(ValueError, match=f"from 1 to 5 for logits .4, 6., got {k}"):
+            losses.gdkd_loss(student, teacher, k=k)
+    whole: Any = 2.0
+    with pytest.raises(TypeError, match=r"k must be a whole number of classes, got 2\.0"):
+        losses.gdkd_loss(student, teacher, k=whole)
+
+
+@pytest.mark.parametrize("name", ["gdkd", "rld", "nkd"])
+def test_a_temperature_may_learn(name: str) -> None:
+    student, teacher, target = logits(behind=(2,))
+    function = getattr(losses, f"{name}_loss")
+    inputs = (student, teacher) if name == "gdkd" else (student, teacher, target)
+    for temperature in torch.tensor(2.5).double(), torch.rand(N, 2).double() + 1:
+        temperature.requires_grad_()
+        assert gradcheck(lambda s, t: function(s, *inputs[1:], temperature=t), (student, temperature))
+
+
 def test_luminet_does_not_see_a_factor_or_a_shift_of_a_class() -> None:
     student, teacher, _ = logits(scale=50.0)
     factor, shift = torch.rand(C).double() + 0.5, torch.randn(C).double()

@@ -16,6 +16,8 @@ LOGIT_TERMS: dict[str, set[str]] = {
     "nkd": {"target", "others"},
     "luminet": {"luminet"},
     "ttm": {"ttm"},
+    "rld": {"confidence", "correlation"},
+    "gdkd": {"buckets", "top", "rest"},
 }
 """What methods on logits add to the task term, but for kd and dkd."""
 FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]

@@ -58,7 +58,8 @@ def test_terms_and_weights_make_the_loss_of_the_same_settings(name: str) -> None
     values = {key: value for key, value in vars(settings).items() if key in accepted}
     assert {key: accepted[key].default for key in values} == values, "a default has one value"
     changed: dict[str, Any] = {
-        key: not value if isinstance(value, bool) else value + 1 for key, value in values.items()
+        key: not value if isinstance(value, bool) else value - 1 if key == "k" else value + 1
+        for key, value in values.items()
     }
     method = built(name, **changed, warmup=0)
     student, teacher, target = logits()
@@ -88,6 +89,13 @@ def test_values_that_no_training_can_use_are_refused(name: str, value: float) ->
                 METHODS[name](**{key: value})
     with pytest.raises(ValueError, match="warmup is a number of epochs of at least 0, got -1"):
         built(name, warmup=-1)
+
+
+def test_gdkd_wants_more_classes_than_it_splits_off() -> None:
+    with pytest.raises(ValueError, match="after the first k 6, but there are 6"):
+        built("gdkd", k=6)
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        built("gdkd", k=0)
 
 
 @every_method

@@ -6,6 +6,7 @@ from decant.losses.crd import nce_loss
 from decant.losses.decoupled import DKDTerms
 from decant.losses.dist import DISTTerms, dist_loss, dist_terms
 from decant.losses.dkd import dkd_loss, dkd_terms
+from decant.losses.gdkd import GDKDTerms, gdkd_loss, gdkd_terms
 from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
 from decant.losses.kdsvd import kdsvd_loss
@@ -15,6 +16,7 @@ from decant.losses.nst import nst_loss
 from decant.losses.ofd import ofd_loss
 from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
+from decant.losses.rld import RLDTerms, rld_loss, rld_terms
 from decant.losses.sp import sp_loss
 from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
@@ -22,13 +24,17 @@ from decant.losses.vid import vid_loss
 __all__ = [
     "DISTTerms",
     "DKDTerms",
+    "GDKDTerms",
     "NKDTerms",
+    "RLDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
     "dist_loss",
     "dist_terms",
     "dkd_loss",
     "dkd_terms",
+    "gdkd_loss",
+    "gdkd_terms",
     "hcl_loss",
     "kd_loss",
     "kdsvd_loss",
@@ -40,6 +46,8 @@ __all__ = [
     "ofd_loss",
     "pkt_loss",
     "rkd_loss",
+    "rld_loss",
+    "rld_terms",
     "sp_loss",
     "ttm_loss",
     "vid_loss",

@@ -6,6 +6,7 @@ from decant.methods.crd import CRD, CRDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
+from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
@@ -15,6 +16,7 @@ from decant.methods.ofd import OFD, OFDSettings
 from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
+from decant.methods.rld import RLD, RLDSettings
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
@@ -40,6 +42,8 @@ METHODS: dict[str, type[MethodSettings]] = {
     "nkd": NKDSettings,
     "luminet": LumiNetSettings,
     "ttm": TTMSettings,
+    "rld": RLDSettings,
+    "gdkd": GDKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -48,6 +52,7 @@ __all__ = [
     "CRD",
     "DIST",
     "DKD",
+    "GDKD",
     "KD",
     "KDSVD",
     "METHODS",
@@ -56,6 +61,7 @@ __all__ = [
     "OFD",
     "PKT",
     "RKD",
+    "RLD",
     "SP",
     "TTM",
     "VID",
@@ -65,6 +71,7 @@ __all__ = [
     "DKDSettings",
     "FitNet",
     "FitNetSettings",
+    "GDKDSettings",
     "KDSVDSettings",
     "KDSettings",
     "LumiNet",
@@ -74,6 +81,7 @@ __all__ = [
     "OFDSettings",
     "PKTSettings",
     "RKDSettings",
+    "RLDSettings",
     "ReviewKD",
     "ReviewKDSettings",
     "SPSettings",
