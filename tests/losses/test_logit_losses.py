@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
+import logit_references
 from decant import losses
 from losses.logit_cases import CASES, C, N, logits
 
@@ -255,6 +256,38 @@ def test_gdkd_of_one_class_is_dkd_without_a_label() -> None:
     whole: Any = 2.0
     with pytest.raises(TypeError, match=r"k must be a whole number of classes, got 2\.0"):
         losses.gdkd_loss(student, teacher, k=whole)
+
+
+def test_standardised_logits_are_those_of_the_loop() -> None:
+    student, _, _ = logits()
+    ours = value_and_gradient(losses.standardise_logits(student)[:, 0], student)
+    theirs = value_and_gradient(logit_references.standardised(student)[:, 0], student)
+    torch.testing.assert_close(ours, theirs)
+    assert gradcheck(losses.standardise_logits, student)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_standardised_logits_of_any_size_are_finite(dtype: torch.dtype) -> None:
+    for scale, offset in (1e4, 0.0), (0.0, 3.0):
+        given = (logits(dtype, scale)[0] + offset).detach().requires_grad_()
+        found = losses.standardise_logits(given)
+        assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        (gradient,) = torch.autograd.grad(found[:, 0].sum(), given)
+        assert gradient.isfinite().all()
+        if scale:
+            torch.testing.assert_close(found.std(dim=1), torch.ones(N, dtype=found.dtype))
+        else:
+            assert (found == 0).all()
+    close = torch.tensor([[1e4, 1e4 + 0.125, 1e4 + 0.25]])
+    torch.testing.assert_close(losses.standardise_logits(close), torch.tensor([[-1.0, 0.0, 1.0]]))
+
+
+def test_standardised_logits_want_classes() -> None:
+    whole: Any = torch.ones(2, 3).long()
+    with pytest.raises(TypeError, match="must hold floating-point logits"):
+        losses.standardise_logits(whole)
+    with pytest.raises(ValueError, match="at least 2 classes in dimension 1"):
+        losses.standardise_logits(torch.zeros(3, 1))
 
 
 @pytest.mark.parametrize("name", ["gdkd", "rld", "nkd"])

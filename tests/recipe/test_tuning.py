@@ -28,8 +28,8 @@ def test_tuning_that_is_not_on_equal_terms_or_of_nothing_is_refused(tune: dict[s
 
 
 def test_the_control_has_the_settings_of_dkd_and_a_weight_of_its_own() -> None:
-    dkd = DKDSettings(task_weight=0.5, alpha=3.0, beta=6.0, temperature=2.0, warmup=7)
-    expected = KDSettings(task_weight=0.5, weight=6.0, temperature=2.0, warmup=7)
+    dkd = DKDSettings(task_weight=0.5, alpha=3.0, beta=6.0, temperature=2.0, warmup=7, standardise=True)
+    expected = KDSettings(task_weight=0.5, weight=6.0, temperature=2.0, warmup=7, standardise=True)
     assert method_settings(KD_MATCHED, dkd, CompareSettings()) == expected
     # where the recipe's own method is another one, the control follows the dkd that the comparison would run
     assert method_settings(KD_MATCHED, SupervisedSettings(), CompareSettings(methods={"dkd": dkd})) == expected

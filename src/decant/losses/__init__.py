@@ -18,6 +18,7 @@ from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
 from decant.losses.rld import RLDTerms, rld_loss, rld_terms
 from decant.losses.sp import sp_loss
+from decant.losses.standardise import standardise_logits
 from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
 
@@ -49,6 +50,7 @@ __all__ = [
     "rld_loss",
     "rld_terms",
     "sp_loss",
+    "standardise_logits",
     "ttm_loss",
     "vid_loss",
 ]
