@@ -86,7 +86,8 @@ def test_finished_runs_stay_and_more_seeds_add_to_them(tmp_path: Path) -> None:
     assert second.result("dkd").last[0] == first.result("dkd").last[0]
     assert (second.baseline, second.control) == ("supervised", "kd-matched")
     control = read_run(tmp_path / "all" / "kd-matched" / "seed-1").recipe["method"]
-    assert control == {"name": "kd", "task_weight": 1.0, "weight": 8.0, "temperature": 4.0, "warmup": 20}
+    shared = {"task_weight": 1.0, "temperature": 4.0, "warmup": 20, "standardise": False}
+    assert control == {"name": "kd", "weight": 8.0, **shared}
 
 
 def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from decant.engine.optim import make_optimizer
 from decant.methods import METHODS
 from decant.models import create
 from decant.recipe import TrainSettings
-from methods.building import CLASSES, facts, settings_of
+from methods.building import CLASSES, LOGIT_TERMS, facts, settings_of
 
 UNLIKE = ["resnet14-resnet8", "wrn_16_2-wrn_16_1", "vgg11-vgg8", "vgg8-MobileNetV2", "wrn_16_1-ShuffleNetV1"]
 PROTOCOL = [
@@ -18,6 +18,7 @@ PROTOCOL = [
     *("vgg13-vgg8", "resnet32x4-ShuffleNetV1", "wrn_40_2-ShuffleNetV1", "vgg13-MobileNetV2", "ResNet50-MobileNetV2"),
     "resnet32x4-ShuffleNetV2",
 ]
+TERMS = {"dkd": {"tckd", "nckd"}, **LOGIT_TERMS}
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 
@@ -40,7 +41,7 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     loss, terms, logits = distiller(images, target, index=index, epoch=30.0)
     assert terms.keys() == distiller.method.weights(30.0).keys()
     assert all(term.isfinite() for term in terms.values())
-    assert terms.keys() == {"hard", "tckd", "nckd"} if name == "dkd" else terms.keys() == {"hard", name}
+    assert terms.keys() == {"hard", *TERMS.get(name, {name})}
     assert logits.shape == (4, CLASSES)
     loss.backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters.values())

@@ -77,6 +77,11 @@ def test_another_grid_leaves_the_runs_what_they_are() -> None:
             ["kd-matched", "dkd"],
             "kd-matched must share dkd's temperature to be a control; got 2.0 and 4.0",
         ),
+        (
+            {"methods": {"kd-matched": KDSettings(task_weight=1.0, warmup=2, standardise=True)}},
+            ["kd-matched", "dkd"],
+            "kd-matched must share dkd's standardise to be a control; got True and False",
+        ),
         ({"tune": {"dkd": GRIDS["dkd"]}}, ["kd-matched", "dkd"], "names only one of dkd and kd-matched"),
         ({"tune": {"kd-matched": GRIDS["kd-matched"]}}, ["kd-matched", "dkd"], "names only one of dkd and kd-matched"),
     ],

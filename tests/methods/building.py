@@ -11,7 +11,16 @@ from decant.methods import METHODS, CRDSettings
 from decant.models import create
 
 CLASSES = 6
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd")]
+LOGIT_TERMS: dict[str, set[str]] = {
+    "dist": {"inter", "intra"},
+    "nkd": {"target", "others"},
+    "luminet": {"luminet"},
+    "ttm": {"ttm"},
+    "rld": {"confidence", "correlation"},
+    "gdkd": {"buckets", "top", "rest"},
+}
+"""What methods on logits add to the task term, but for kd and dkd."""
+FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

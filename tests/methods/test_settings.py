@@ -44,6 +44,7 @@ def test_values_that_no_training_can_use_are_refused(
         ({"temperature": True}, "temperature must be a number, got True"),
         ({"warmup": 2.5}, "warmup must be a whole number of epochs, got 2.5"),
         ({"warmup": True}, "warmup must be a whole number of epochs, got True"),
+        ({"standardise": 1}, "standardise must be true or false, got 1"),
     ],
 )
 def test_what_is_no_number_is_refused(settings: Any, values: dict[str, Any], message: str) -> None:
@@ -77,6 +78,7 @@ def test_the_defaults_are_those_of_the_published_protocol() -> None:
         "weight": 0.9,
         "temperature": 4.0,
         "warmup": 0,
+        "standardise": False,
     }
     assert vars(DKDSettings()) == {
         "name": "dkd",
@@ -85,5 +87,6 @@ def test_the_defaults_are_those_of_the_published_protocol() -> None:
         "beta": 8.0,
         "temperature": 4.0,
         "warmup": 20,
+        "standardise": False,
     }
     assert vars(SupervisedSettings()) == {"name": "supervised"}

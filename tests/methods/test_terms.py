@@ -3,8 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import logit_references
 import references
 from decant.interfaces import Batch, Method, Outputs
+from decant.losses import dkd_terms, kd_loss
 from decant.methods import DKD, KD, DKDSettings, KDSettings, Supervised
 from decant.methods.warmup import linear_warmup
 
@@ -17,6 +19,21 @@ EVERY = [Supervised(), KD(KDSettings()), DKD(DKDSettings())]
 def terms(method: Method, target: Tensor | None) -> dict[str, Tensor]:
     images = torch.zeros(3, 1, 2, 2)
     return method.forward(Outputs(STUDENT), Outputs(TEACHER), Batch((images,), target, torch.arange(3)))
+
+
+def test_standardised_logits_come_before_the_equations() -> None:
+    student, teacher = (logit_references.standardised(logits) for logits in (STUDENT, TEACHER))
+    kd = terms(KD(KDSettings(temperature=2.0, standardise=True)), TARGET)
+    torch.testing.assert_close(kd["kd"], references.kd(student, teacher, 2.0).mean())
+    dkd = terms(DKD(DKDSettings(temperature=2.0, standardise=True)), TARGET)
+    torch.testing.assert_close(dkd["tckd"], references.tckd(student, teacher, TARGET, 2.0).mean())
+    torch.testing.assert_close(dkd["nckd"], references.nckd(student, teacher, TARGET, 2.0).mean())
+    assert kd["hard"] == dkd["hard"] == F.cross_entropy(STUDENT, TARGET), "the task sees the logits as they are"
+
+
+def test_without_the_option_the_terms_are_to_the_bit_what_they_were() -> None:
+    assert terms(KD(KDSettings()), TARGET)["kd"] == kd_loss(STUDENT, TEACHER, temperature=4.0)
+    assert terms(DKD(DKDSettings()), TARGET)["nckd"] == dkd_terms(STUDENT, TEACHER, TARGET, temperature=4.0).nckd
 
 
 @pytest.mark.parametrize("method", EVERY, ids=lambda method: type(method).__name__)

@@ -65,11 +65,12 @@ def test_it_is_the_protocol_and_what_its_name_says(name: str) -> None:
     assert train.learning_rate == (0.01 if light else 0.05)
     assert train.schedule == MultiStep(milestones=(150, 180, 210), factor=0.1)
     assert (recipe.data.padding, recipe.data.flip, recipe.data.validation) == (4, True, 0.0)
-    _, kind, pair = name.split("/")
+    _, kind, pair = name.removesuffix("-standardised").split("/")
     if kind == "teachers":
         assert (recipe.student.name, recipe.method.name, recipe.teacher) == (pair, "supervised", None)
         return
     assert recipe.method.name == kind
+    assert getattr(recipe.method, "standardise", False) == name.endswith("-standardised")
     assert recipe.teacher is not None
     assert f"{recipe.teacher.network}-{recipe.student.name}" == pair
 

@@ -16,7 +16,7 @@ from decant.recipe import KD_MATCHED, CompareSettings, method_settings, with_can
         ({"dkd": {"beta": (1.0,), "alpha": (1.0,)}}, r"tune\.dkd names one setting .* got \['alpha', 'beta'\]"),
         ({"dkd": {"beta": (1.0, 1.0)}}, r"tune\.dkd\.beta must list different finite numbers"),
         ({"dkd": {"beta": (1.0, float("inf"))}}, r"tune\.dkd\.beta must list different finite numbers"),
-        ({"dkdd": {"beta": (1.0, 2.0)}}, r"no method 'dkdd' to compare; there are: .*crd, dkd, .*, kd, kd-matched, "),
+        ({"dkdd": {"beta": (1.0, 2.0)}}, r"no method 'dkdd' to compare; there are: .*crd, .*dkd, .*, kd, kd-matched, "),
         ({"dkd": {"betta": (1.0, 2.0)}}, "DKDSettings has no setting 'betta' to tune; it has: .*beta"),
         ({"dkd": {"beta": (1.0, -2.0)}}, "beta must be a finite number of at least 0, got -2.0"),
         ({"dkd": {"warmup": (1.0, 2.5)}}, "warmup is a whole number, got 2.5"),
@@ -28,8 +28,8 @@ def test_tuning_that_is_not_on_equal_terms_or_of_nothing_is_refused(tune: dict[s
 
 
 def test_the_control_has_the_settings_of_dkd_and_a_weight_of_its_own() -> None:
-    dkd = DKDSettings(task_weight=0.5, alpha=3.0, beta=6.0, temperature=2.0, warmup=7)
-    expected = KDSettings(task_weight=0.5, weight=6.0, temperature=2.0, warmup=7)
+    dkd = DKDSettings(task_weight=0.5, alpha=3.0, beta=6.0, temperature=2.0, warmup=7, standardise=True)
+    expected = KDSettings(task_weight=0.5, weight=6.0, temperature=2.0, warmup=7, standardise=True)
     assert method_settings(KD_MATCHED, dkd, CompareSettings()) == expected
     # where the recipe's own method is another one, the control follows the dkd that the comparison would run
     assert method_settings(KD_MATCHED, SupervisedSettings(), CompareSettings(methods={"dkd": dkd})) == expected
@@ -41,7 +41,7 @@ def test_a_name_means_the_comparison_s_settings_then_the_recipe_s_then_the_defau
     assert method_settings("dkd", own, CompareSettings()) == own
     assert method_settings("kd", own, CompareSettings()) == KDSettings()
     assert method_settings("mine", own, CompareSettings(methods={"mine": listed})) == listed
-    with pytest.raises(ValueError, match=r"no method 'mine' to compare; there are: .*crd, dkd, .*, kd, kd-matched, "):
+    with pytest.raises(ValueError, match=r"no method 'mine' to compare; there are: .*crd, .*dkd, .*, kd, kd-matched, "):
         method_settings("mine", own, CompareSettings())
     with pytest.raises(ValueError, match="derived from dkd's settings"):
         method_settings(KD_MATCHED, own, CompareSettings(methods={"dkd": KDSettings()}))

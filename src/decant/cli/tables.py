@@ -16,7 +16,7 @@ def _methods() -> Table:
         values = {field: value for field, value in vars(settings()).items() if field != "name"}
         summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
         table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
-    derived = "only in comparisons: kd with dkd's task_weight, temperature and warmup, weight = beta unless tuned"
+    derived = "only in comparisons: kd with the settings that dkd has too, weight = beta unless tuned"
     table.add_row(KD_MATCHED, derived, "The weight-matched control, without which nothing is said about decoupling.")
     return table
 

@@ -100,7 +100,7 @@ class Plan:
             raise ValueError(f"compare.methods.{KD_MATCHED} must be kd, the weight-matched control, got {control}")
         if not isinstance(dkd, DKDSettings):
             return
-        for shared in ("task_weight", "temperature", "warmup"):
+        for shared in ("task_weight", "temperature", "warmup", "standardise"):
             here, there = getattr(control, shared), getattr(dkd, shared)
             if here != there:
                 raise ValueError(f"{KD_MATCHED} must share dkd's {shared} to be a control; got {here} and {there}")

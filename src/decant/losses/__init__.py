@@ -4,31 +4,53 @@ from decant.losses.at import at_loss
 from decant.losses.chunked_linear import chunked_linear_dkd_loss
 from decant.losses.crd import nce_loss
 from decant.losses.decoupled import DKDTerms
+from decant.losses.dist import DISTTerms, dist_loss, dist_terms
 from decant.losses.dkd import dkd_loss, dkd_terms
+from decant.losses.gdkd import GDKDTerms, gdkd_loss, gdkd_terms
 from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
 from decant.losses.kdsvd import kdsvd_loss
+from decant.losses.luminet import luminet_loss
+from decant.losses.nkd import NKDTerms, nkd_loss, nkd_terms
 from decant.losses.nst import nst_loss
 from decant.losses.ofd import ofd_loss
 from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
+from decant.losses.rld import RLDTerms, rld_loss, rld_terms
 from decant.losses.sp import sp_loss
+from decant.losses.standardise import standardise_logits
+from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
 
 __all__ = [
+    "DISTTerms",
     "DKDTerms",
+    "GDKDTerms",
+    "NKDTerms",
+    "RLDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
+    "dist_loss",
+    "dist_terms",
     "dkd_loss",
     "dkd_terms",
+    "gdkd_loss",
+    "gdkd_terms",
     "hcl_loss",
     "kd_loss",
     "kdsvd_loss",
+    "luminet_loss",
     "nce_loss",
+    "nkd_loss",
+    "nkd_terms",
     "nst_loss",
     "ofd_loss",
     "pkt_loss",
     "rkd_loss",
+    "rld_loss",
+    "rld_terms",
     "sp_loss",
+    "standardise_logits",
+    "ttm_loss",
     "vid_loss",
 ]

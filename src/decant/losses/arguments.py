@@ -50,6 +50,16 @@ def check_logits(student: Tensor, teacher: Tensor) -> None:
         )
 
 
+def check_batch(student: Tensor, teacher: Tensor) -> None:
+    """Raise unless both are logits (N, C) of at least one sample: for losses that compare the samples of a batch."""
+    check_logits(student, teacher)
+    if student.ndim != 2 or not len(student):
+        raise ValueError(
+            "this loss compares the samples of a batch, so logits must be (N, C) with at least one sample, got "
+            f"{tuple(student.shape)}"
+        )
+
+
 def working_logits(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Both logits in float32, or in float64 if either is; the teacher's cut from its graph.
 
@@ -102,6 +112,29 @@ def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[
         f"target must hold class indices from 0 to {classes - 1}, or ignore_index ({ignore_index})",
     )
     return indices.masked_fill(~counted, 0), counted
+
+
+def working_classes(
+    target: Tensor | None, student: Tensor, teacher: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor | None]:
+    """One class per position (N, ...), the teacher's arg-max where there is no target; and which count, None if all.
+
+    For losses that are defined by one class, which is why mixed labels are refused.
+    """
+    if target is None:
+        return teacher.argmax(dim=1), None
+    if (
+        not isinstance(target, Tensor)
+        or target.is_floating_point()
+        or target.is_complex()
+        or target.dtype == torch.bool
+    ):
+        found = target.dtype if isinstance(target, Tensor) else type(target).__name__
+        raise TypeError(
+            f"target must be None or a tensor of class indices, got {found}; the loss is about one class per position: "
+            "of mixed labels give the arg-max, or take dkd_loss"
+        )
+    return working_indices(target, student, ignore_index)
 
 
 def working_probabilities(target: Tensor, logits: Tensor) -> Tensor:

@@ -55,6 +55,12 @@ class Odds(NamedTuple):
         return self.scaled - self.others.log()
 
 
+def odds_of_class(logits: Tensor, indices: Tensor, temperature: float | Tensor) -> Odds:
+    """The odds of one class per position, indices (N, ...), in the softmax of logits (N, C, ...) / T."""
+    others = softmax(logits, temperature, without=is_class(indices, logits.shape[1]))
+    return Odds(others.scaled.gather(1, indices.unsqueeze(1)).squeeze(1), others.total)
+
+
 def binary_kl(p: Odds, q: Odds) -> Tensor:
     """KL of the yes/no distributions with odds p and q, elementwise; log p(yes) = logsigmoid(log odds)."""
     # p itself comes from the odds, not from their logarithm, whose rounding grows with its size once exponentiated;

@@ -41,6 +41,13 @@ def require_positive(**values: float) -> None:
             raise ValueError(f"{name} must be a finite number above 0, got {value}")
 
 
+def require_flag(**flags: bool) -> None:
+    """Raise unless every value is true or false."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be true or false, got {value!r}")
+
+
 def _require_number(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {value!r}")

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.losses import dkd_terms
-from decant.methods.checks import require_temperature, require_warmup, require_weights
+from decant.losses import dkd_terms, standardise_logits
+from decant.methods.checks import require_flag, require_temperature, require_warmup, require_weights
 from decant.methods.task import hard_loss
 from decant.methods.warmup import linear_warmup
 
@@ -29,12 +29,15 @@ class DKDSettings:
     temperature: float = 4.0
     warmup: int = 20
     """Epochs over which ``alpha`` and ``beta`` rise linearly to their values; 0 for none."""
+    standardise: bool = False
+    """Whether both networks' logits are first brought to mean 0 and standard deviation 1 (arXiv:2403.01427)."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can use."""
         require_weights(task_weight=self.task_weight, alpha=self.alpha, beta=self.beta)
         require_temperature(self.temperature)
         require_warmup(self.warmup)
+        require_flag(standardise=self.standardise)
 
     def build(self, context: BuildContext) -> "DKD":
         """The method; it needs nothing of the context."""
@@ -51,8 +54,11 @@ class DKD(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
         temperature = self.settings.temperature
-        # First of all, because its message for a wrong label says more than that of torch.
-        terms = dkd_terms(student.logits, teacher.logits, batch.target, temperature=temperature, reduction="mean")
+        own, goal = student.logits, teacher.logits
+        if self.settings.standardise:
+            own, goal = standardise_logits(own), standardise_logits(goal)
+        # Before the task's loss, because its message for a wrong label says more than that of torch.
+        terms = dkd_terms(own, goal, batch.target, temperature=temperature, reduction="mean")
         return {"hard": hard_loss(student, batch, self.settings.task_weight), "tckd": terms.tckd, "nckd": terms.nckd}
 
     def weights(self, epoch: float) -> dict[str, float]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.losses import kd_loss
-from decant.methods.checks import require_temperature, require_warmup, require_weights
+from decant.losses import kd_loss, standardise_logits
+from decant.methods.checks import require_flag, require_temperature, require_warmup, require_weights
 from decant.methods.task import hard_loss
 from decant.methods.warmup import linear_warmup
 
@@ -28,12 +28,15 @@ class KDSettings:
     temperature: float = 4.0
     warmup: int = 0
     """Epochs over which ``weight`` rises linearly to its value; 0 for none."""
+    standardise: bool = False
+    """Whether both networks' logits are first brought to mean 0 and standard deviation 1 (arXiv:2403.01427)."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can use."""
         require_weights(task_weight=self.task_weight, weight=self.weight)
         require_temperature(self.temperature)
         require_warmup(self.warmup)
+        require_flag(standardise=self.standardise)
 
     def build(self, context: BuildContext) -> "KD":
         """The method; it needs nothing of the context."""
@@ -49,7 +52,10 @@ class KD(Method):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
-        soft = kd_loss(student.logits, teacher.logits, temperature=self.settings.temperature, reduction="mean")
+        own, goal = student.logits, teacher.logits
+        if self.settings.standardise:
+            own, goal = standardise_logits(own), standardise_logits(goal)
+        soft = kd_loss(own, goal, temperature=self.settings.temperature, reduction="mean")
         return {"hard": hard_loss(student, batch, self.settings.task_weight), "kd": soft}
 
     def weights(self, epoch: float) -> dict[str, float]:

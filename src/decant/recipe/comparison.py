@@ -69,7 +69,13 @@ def method_settings(name: str, recipe_method: MethodSettings, compare: CompareSe
         dkd = method_settings("dkd", recipe_method, compare)
         if not isinstance(dkd, DKDSettings):
             raise ValueError(f"{KD_MATCHED} is derived from dkd's settings, but compare.methods.dkd is {dkd}")
-        return KDSettings(task_weight=dkd.task_weight, weight=dkd.beta, temperature=dkd.temperature, warmup=dkd.warmup)
+        return KDSettings(
+            task_weight=dkd.task_weight,
+            weight=dkd.beta,
+            temperature=dkd.temperature,
+            warmup=dkd.warmup,
+            standardise=dkd.standardise,
+        )
     if name in METHODS:
         return METHODS[name]()
     known = sorted({*METHODS, KD_MATCHED, *compare.methods})
