@@ -176,6 +176,17 @@ def test_compare_tables_the_methods_and_gives_a_verdict(decant: Run, here: Path)
     assert not list((here / "kept").rglob("*.safetensors")), "evidence is small"
 
 
+def test_the_page_of_a_comparison_holds_no_path_of_this_machine(decant: Run, here: Path) -> None:
+    recipe = str(here / "recipe.toml")
+    code, _, err = decant(
+        "compare", recipe, "--methods", "supervised,kd", "--seeds", "1", "--device", "cpu", "--out", "mine"
+    )
+    assert (code, err) == (0, "")
+    readme = (here / "mine" / "README.md").read_text()
+    assert "decant compare recipe --methods supervised,kd --seeds 1" in readme
+    assert str(here) not in readme
+
+
 def test_results_that_are_there_are_seen_before_anything_is_trained(decant: Run, here: Path) -> None:
     code, _, err = decant("compare", "recipe.toml", "--results", ".", "--device", "cpu")
     assert code == 2
