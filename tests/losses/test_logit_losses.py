@@ -333,3 +333,13 @@ def test_a_class_that_no_sample_of_the_batch_comes_near_still_counts_for_dist() 
     torch.testing.assert_close(terms.intra.double(), expected.intra, rtol=1e-5, atol=1e-6)
     (gradient,) = torch.autograd.grad(terms.intra, student)
     assert gradient[:, 0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "," not in name])
+def test_one_graph_and_the_same_numbers_when_compiled(name: str) -> None:
+    case = CASES[name]
+    torch.compiler.reset()
+    student, teacher, target = logits(torch.float32)
+    compiled = torch.compile(case.loss, fullgraph=True, backend="aot_eager")
+    ours = value_and_gradient(compiled(student, teacher, target), student)
+    torch.testing.assert_close(ours, value_and_gradient(case.loss(student, teacher, target), student))
