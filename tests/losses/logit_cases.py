@@ -43,6 +43,12 @@ def logits(dtype: torch.dtype = torch.float64, scale: float = 2.0, behind: tuple
     return student.requires_grad_(), teacher, torch.randint(C, (N, *behind), generator=generator)
 
 
+def value_and_gradient(value: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+    """The value, and the gradient of its mean."""
+    (gradient,) = torch.autograd.grad(value.mean(), student)
+    return value, gradient
+
+
 def unlabelled(function: Callable[..., Tensor], **settings: Any) -> Loss:
     def loss(student: Tensor, teacher: Tensor, _: Tensor) -> Tensor:
         return function(student, teacher, **settings)
