@@ -108,6 +108,8 @@ class Method(nn.Module, ABC):
     """Whether it must see the batch of all processes at once."""
     needs_teacher: bool = True
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
+    needs_index: bool = False
+    """Whether it must know which samples of the training set a batch holds: a method with a memory of them."""
     task: str = "hard"
     """Name of the term that is the task's own loss."""
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decant import Distiller
-from decant.interfaces import Outputs
+from decant.interfaces import BuildContext, Outputs
 from decant.losses import dkd_terms
 from decant.methods import DKDSettings, KDSettings
 from engine.toy_methods import Remembers, batch, hinting, network, same, state, train
@@ -158,6 +158,16 @@ def test_a_method_sees_index_and_epoch(student: nn.Module, teacher: nn.Module) -
     loss, terms, _ = distiller(images, target, index=torch.tensor([7, 5, 3, 1]), epoch=2.5)
     assert method.batch.index.tolist() == [7, 5, 3, 1]
     torch.testing.assert_close(loss, 3.5 * terms["hard"])
+
+
+def test_a_method_that_remembers_samples_is_given_no_made_up_positions(student: nn.Module, teacher: nn.Module) -> None:
+    method = DKDSettings(warmup=0).build(BuildContext(student))
+    method.needs_index = True
+    distiller = Distiller(student, teacher, method)
+    images, target = batch(4)
+    with pytest.raises(ValueError, match="DKD remembers samples: give index="):
+        distiller(images, target)
+    distiller(images, target, index=torch.arange(4))
 
 
 def test_a_copy_has_its_own_student_and_shares_the_teacher(student: nn.Module, teacher: nn.Module) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from decant.engine import tabled_teacher, train
 from decant.engine.compare import compare
 from decant.engine.environment import describe_environment
+from decant.engine.fill_table import fill_table
 from decant.engine.parallel import Parallel
 from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
@@ -206,15 +207,29 @@ class Pooled(Method):
         return {"hard": 1.0}
 
 
+@dataclass(frozen=True)
+class UnfitSettings(PooledSettings):
+    def build(self, context: BuildContext) -> Method:
+        raise ValueError("these networks do not fit")
+
+
 def test_a_method_that_learns_from_features_is_refused_before_its_teacher_is_trained(tmp_path: Path) -> None:
     planned = recipe(PooledSettings(), **VIEWS)
-    message = r"method pooled learns from features \(pooled\); a table of logits does not serve it; set train\.teacher_"
+    message = r"method pooled learns from features \(pooled\); a table of logits does not serve it: train\.teacher_"
     with pytest.raises(ValueError, match=message):
         train(planned, tmp_path / "run", places(tmp_path))
     with pytest.raises(ValueError, match=message):
         compare(planned, ["pooled"], 1, tmp_path / "all", places(tmp_path))
     assert not list(tmp_path.iterdir())
     train(recipe(PooledSettings()), tmp_path / "run", places(tmp_path), teacher=untrained_teacher())
+
+
+def test_what_an_untrained_teacher_shows_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="these networks do not fit"):
+        train(recipe(UnfitSettings()), tmp_path / "run", places(tmp_path))
+    with pytest.raises(ValueError, match="supervised runs no teacher"):
+        fill_table(recipe(SupervisedSettings()), places(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

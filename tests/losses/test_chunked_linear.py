@@ -134,3 +134,20 @@ def test_wrong_arguments_are_refused(change: dict[str, Any], error: type[Excepti
     }
     with pytest.raises(error, match=message):
         chunked_linear_dkd_loss(**arguments | change)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_under_autocast_it_is_the_layer_under_autocast(reduction: Any) -> None:
+    layers = Layers()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = layers.hidden.bfloat16()  # what the layers before it give out
+        found = chunked_linear_dkd_loss(
+            hidden, layers.weight, layers.teacher, layers.target, reduction=reduction, rows_per_chunk=4
+        )
+        student, teacher = layers.logits
+        truth = dkd_loss(student, teacher, layers.target, reduction=reduction)
+    torch.testing.assert_close(found, truth)
+    upstream = torch.ones_like(found)
+    for mine, theirs in zip(layers.gradients(found, upstream), layers.gradients(truth, upstream), strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - theirs).norm() < 0.02 * theirs.norm()

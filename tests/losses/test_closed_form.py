@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from decant.losses import dkd_loss, dkd_terms, kd_loss, rows
 
@@ -144,3 +144,20 @@ def test_transforms_of_torch_func_look_into_the_loss() -> None:
     found = torch.func.grad(lambda s: dkd_loss(s, teacher, target))(student.detach())
     (expected,) = torch.autograd.grad(dkd_loss(student, teacher, target), student)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # torch's own forward mode
+@pytest.mark.parametrize("loss", LOSSES)
+def test_many_gradients_at_once_and_forward_mode(loss: str) -> None:
+    student, teacher, target = problem((4, 5))
+
+    def values(s: Tensor) -> Tensor:
+        return LOSSES[loss](s, teacher, target, 3.0, "none")
+
+    one_by_one = torch.autograd.functional.jacobian(values, student.detach())
+    at_once = torch.func.jacrev(values)(student.detach())
+    torch.testing.assert_close(at_once, one_by_one, rtol=1e-5, atol=1e-6)
+    direction = torch.randn(4, 5)
+    with forward_ad.dual_level():
+        moving = forward_ad.unpack_dual(values(forward_ad.make_dual(student, direction))).tangent
+    torch.testing.assert_close(moving, (one_by_one * direction).sum((1, 2)), rtol=1e-5, atol=1e-6)

@@ -231,3 +231,16 @@ def test_taps_of_the_given_network_go_on() -> None:
     folded = fold_batchnorm(network, images)
     assert torch.equal(tapped(images).taps["raw"], network.get_submodule("conv")(images))
     torch.testing.assert_close(folded.network(images), network(images))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_type_folds_and_keeps_its_type(dtype: torch.dtype) -> None:
+    images = torch.randn(4, 3, 32, 32)
+    network = with_statistics(create("resnet8"), images).to(dtype)
+    folded = fold_batchnorm(network, images)
+    assert folded.refused is None
+    assert norms(folded.network) == 0
+    with torch.no_grad():
+        before, after = network(images.to(dtype)), folded.network(images.to(dtype))
+    assert after.dtype == dtype
+    assert (after - before).double().norm() < 4 * torch.finfo(dtype).eps * 10 * before.double().norm()

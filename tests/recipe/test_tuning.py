@@ -20,6 +20,7 @@ from decant.recipe import KD_MATCHED, CompareSettings, method_settings, with_can
         ({"dkd": {"betta": (1.0, 2.0)}}, "DKDSettings has no setting 'betta' to tune; it has: .*beta"),
         ({"dkd": {"beta": (1.0, -2.0)}}, "beta must be a finite number of at least 0, got -2.0"),
         ({"dkd": {"warmup": (1.0, 2.5)}}, "warmup is a whole number, got 2.5"),
+        ({"dkd": {"standardise": (0.0, 1.0)}}, "standardise is true or false, not a number to tune"),
     ],
 )
 def test_tuning_that_is_not_on_equal_terms_or_of_nothing_is_refused(tune: dict[str, Any], message: str) -> None:

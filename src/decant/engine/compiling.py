@@ -13,7 +13,7 @@ from decant.interfaces import Batch
 def compile_distiller(
     distiller: Distiller, batch: Batch, parallel: Parallel, *, cuda_graphs: bool = True
 ) -> str | None:
-    """Compile the networks and the method with Inductor, once a step on a copy has shown that it works.
+    """Compile the networks and the method with Inductor, once two steps on a copy have shown that it works.
 
     It leaves no trace in what is trained, and the code that the copy was compiled to serves the distiller as well.
 
@@ -34,7 +34,9 @@ def compile_distiller(
     devices = [parallel.device] if parallel.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices), parallel.autocast():
-            trial(batch.images, batch.target, index=batch.index, epoch=batch.epoch).loss.backward()
+            for _ in range(2):  # what a method keeps between steps shows its faults in the second
+                with compiled_step(full=True):
+                    trial(batch.images, batch.target, index=batch.index, epoch=batch.epoch).loss.backward()
     except Exception as error:  # no compiler, no Python headers, no Triton, an operation that it cannot do: any kind
         distiller.compile(disable=True)  # the teacher, which the copy shares
         first, second, *_ = [*str(error).split("\n"), "", ""]  # what follows is advice to compiler writers

@@ -153,7 +153,7 @@ class Distiller(nn.Module):
         Args:
             images: (N, ...), or one such tensor per view where the method asks for several views.
             target: class indices (N,), probabilities (N, C), or None where the method can do without.
-            index: position of each sample in the data set (N,), for methods with a memory.
+            index: position of each sample in the data set (N,); methods with a memory need it.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
             teacher_outputs: what the teacher says about these images, worked out before; the teacher is then not run.
@@ -187,6 +187,11 @@ class Distiller(nn.Module):
                 stacklevel=2,
             )
         if index is None:
+            if self.method.needs_index:
+                raise ValueError(
+                    f"{type(self.method).__name__} remembers samples: give index=, the position of each one in the "
+                    "training set (N,)"
+                )
             index = torch.arange(len(views[0]), device=views[0].device)
         if teacher_outputs is not None:
             self._refuse_unfit(teacher_outputs, views)

@@ -12,6 +12,7 @@ from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.run import find_teacher, load_data
 from decant.engine.training import Training, own_random_state, refuse_early
+from decant.methods import SupervisedSettings
 from decant.recipe import Recipe
 
 _SECONDS_BETWEEN_FLUSHES = 30.0
@@ -61,6 +62,8 @@ def fill_table(
     recipe = replace(recipe, train=replace(recipe.train, teacher_cache="views"))
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
+    if isinstance(recipe.method, SupervisedSettings):  # before its teacher is trained
+        raise ValueError(f"method {recipe.method.name} runs no teacher: there is nothing to keep for it")
     splits = load_data(recipe, places)
     refuse_early(recipe, splits, places, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter)

@@ -43,8 +43,8 @@ def refuse_unserved(method: Method, name: str) -> None:
     """Raise ValueError for a method that a table of logits does not serve."""
     if method.needs_teacher and method.taps:
         raise ValueError(
-            f"method {name} learns from features ({', '.join(method.taps)}); a table of logits does not serve it; "
-            'set train.teacher_cache = "none"'
+            f"method {name} learns from features ({', '.join(method.taps)}); a table of logits does not serve it: "
+            'train.teacher_cache = "none" is for it'
         )
 
 

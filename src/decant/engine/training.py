@@ -277,7 +277,7 @@ def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Paral
     """
     Supply(recipe, splits, parallel)
     settings = recipe.teacher
-    if recipe.train.teacher_cache == "none" or settings is None or settings.recipe is None:
+    if settings is None or settings.recipe is None:
         return
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return

@@ -69,6 +69,11 @@ def chunked_linear_dkd_loss(
     """
     check_reduction(reduction)
     pair = teacher if isinstance(teacher, tuple) else (teacher, None)
+    if isinstance(hidden, Tensor) and torch.is_autocast_enabled(hidden.device.type):
+        # As the layer itself would be under autocast; below, the types say all.
+        half = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = _in_type(hidden, half), _in_type(weight, half)
+        pair = pair if pair[1] is None else (_in_type(pair[0], half), _in_type(pair[1], half))
     _check(hidden, weight, *pair)
     if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
         found = target.dtype if isinstance(target, Tensor) else type(target).__name__
@@ -84,9 +89,17 @@ def chunked_linear_dkd_loss(
     indices, counted = working_indices(target, like_logits, ignore_index)
     settings = _Settings(t, alpha, beta, reduction, max(1, rows_per_chunk))
     teacher_hidden, teacher_weight = (None if tensor is None else constant(tensor) for tensor in pair)
-    return _ChunkedLinear.apply(  # type: ignore[no-any-return]  # untyped in torch
-        hidden, weight, teacher_hidden, teacher_weight, indices, None if counted is None else ~counted, settings
-    )
+    ignored = None if counted is None else ~counted
+    with torch.autocast(hidden.device.type, enabled=False):
+        return _ChunkedLinear.apply(  # type: ignore[no-any-return]  # untyped in torch
+            hidden, weight, teacher_hidden, teacher_weight, indices, ignored, settings
+        )
+
+
+def _in_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """What autocast does: float32 and half types become ``dtype``, all else stays."""
+    is_cast = isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype != torch.float64
+    return tensor.to(dtype) if is_cast else tensor
 
 
 def _check(hidden: Tensor, weight: Tensor, teacher: Tensor, teacher_weight: Tensor | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from decant.losses.decoupled import DKDTerms, terms_for_class
 from decant.losses.divergence import kl, softmax
@@ -24,6 +24,7 @@ def serves(student: Tensor, temperature: float | Tensor) -> bool:
         not isinstance(temperature, Tensor)
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
     )
 
 

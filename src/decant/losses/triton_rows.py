@@ -4,6 +4,9 @@ The first pass keeps a running maximum and sum of both networks, the second know
 and, where it is wanted at once, the gradient. All sums are in float32, whatever the logits' type.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -178,24 +181,25 @@ def forward(
     if rows == 0:
         return terms, statistics
     scale = torch.as_tensor(scale, dtype=torch.float32, device=student.device)
-    _forward[(rows,)](
-        student,
-        teacher,
-        _marked(problem),
-        terms,
-        statistics,
-        terms if gradient is None else gradient,
-        scale,
-        rows,
-        classes,
-        *student.stride(),
-        *teacher.stride(),
-        1.0 / problem.temperature,
-        alpha,
-        beta,
-        write_gradient=gradient is not None,
-        block=_block(classes),
-    )
+    with _on(student):
+        _forward[(rows,)](
+            student,
+            teacher,
+            _marked(problem),
+            terms,
+            statistics,
+            terms if gradient is None else gradient,
+            scale,
+            rows,
+            classes,
+            *student.stride(),
+            *teacher.stride(),
+            1.0 / problem.temperature,
+            alpha,
+            beta,
+            write_gradient=gradient is not None,
+            block=_block(classes),
+        )
     return terms, statistics
 
 
@@ -210,23 +214,29 @@ def backward(problem: Problem, statistics: Tensor, of_tckd: Tensor, of_nckd: Ten
     if rows == 0:
         return gradient
     block = _block(classes)
-    _backward[(rows, triton.cdiv(classes, block))](
-        student,
-        teacher,
-        _marked(problem),
-        statistics,
-        gradient,
-        of_tckd.contiguous(),
-        of_nckd.contiguous(),
-        0 if of_tckd.numel() == 1 else 1,
-        rows,
-        classes,
-        *student.stride(),
-        *teacher.stride(),
-        1.0 / problem.temperature,
-        block=block,
-    )
+    with _on(student):
+        _backward[(rows, triton.cdiv(classes, block))](
+            student,
+            teacher,
+            _marked(problem),
+            statistics,
+            gradient,
+            of_tckd.contiguous(),
+            of_nckd.contiguous(),
+            0 if of_tckd.numel() == 1 else 1,
+            rows,
+            classes,
+            *student.stride(),
+            *teacher.stride(),
+            1.0 / problem.temperature,
+            block=block,
+        )
     return gradient
+
+
+def _on(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Kernels are launched on the current device, which need not be the tensors'."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def _block(classes: int) -> int:

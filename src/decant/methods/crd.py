@@ -58,6 +58,7 @@ class CRD(FeatureMethod):
     """Terms ``hard`` and ``crd`` (nats): tell a sample's feature in the other network from those of strangers."""
 
     gather = True
+    needs_index = True
 
     def __init__(self, settings: CRDSettings, student: Embedding, teacher: Embedding, contrast: Contrast) -> None:
         super().__init__(settings, ("pooled",))

@@ -63,7 +63,8 @@ def fold_batchnorm(network: nn.Module, example: Tensor, *, taps: Mapping[str, st
 
     Args:
         network: in eval mode, on one device; left as it is.
-        example: images (N, ...) that it runs on; on any device, the check is done on the CPU in the network's own type.
+        example: images (N, ...) that it runs on, on any device and of any floating type; the check is done on the CPU,
+            half types in float32.
         taps: tap name -> module path; they give the same features on the copy. A layer whose own output is tapped
             keeps its BatchNorm.
 
@@ -84,9 +85,13 @@ def fold_batchnorm(network: nn.Module, example: Tensor, *, taps: Mapping[str, st
             f"only a network in eval mode can be folded, but its BatchNorm {training[0]!r} is in training mode; "
             "call network.eval()"
         )
-    device = next((parameter.device for parameter in network.parameters()), example.device)
-    # On the CPU, where float32 is worked in float32: GPUs round a convolution's products by more than the tolerance.
+    first = next(network.parameters(), example)
+    device, dtype = first.device, first.dtype
+    # On the CPU and not in a half type, which round by more than the tolerance, as GPUs do in a convolution's products.
     made, example = copy.deepcopy(network).cpu(), example.cpu()
+    if dtype in (torch.float16, torch.bfloat16):
+        made = made.float()
+    example = example.to(next(made.parameters(), example).dtype)
     with torch.no_grad():
         before = _outputs(made, example, taps or {})
         pairs = _pairs(made, example, set((taps or {}).values()))
@@ -104,7 +109,9 @@ def fold_batchnorm(network: nn.Module, example: Tensor, *, taps: Mapping[str, st
         return Folded(network, (), tuple(norms), deviation, reason)
     gone = {norm for _, norm in pairs}
     left = tuple(name for name in norms if name not in gone)
-    return Folded(made.to(device).requires_grad_(False), tuple(name for name in norms if name in gone), left, deviation)
+    return Folded(
+        made.to(device, dtype).requires_grad_(False), tuple(name for name in norms if name in gone), left, deviation
+    )
 
 
 def _outputs(network: nn.Module, example: Tensor, taps: Mapping[str, str]) -> dict[str, Tensor]:

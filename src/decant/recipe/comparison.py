@@ -92,6 +92,8 @@ def with_candidate(settings: MethodSettings, parameter: str, value: float) -> Me
     if parameter not in fields or parameter == "name":
         names = [name for name in fields if name != "name"]
         raise ValueError(f"{type(settings).__name__} has no setting {parameter!r} to tune; it has: {', '.join(names)}")
+    if fields[parameter].type is bool:
+        raise ValueError(f"{parameter} is true or false, not a number to tune; compare it as methods of their own")
     # Candidates are real numbers; a setting that counts something stays whole, as recipes demand.
     if fields[parameter].type is int:
         if not float(value).is_integer():
