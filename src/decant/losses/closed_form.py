@@ -14,7 +14,7 @@ from decant.losses.reduction import Reduction, leave_out, reduce
 from decant.losses.rows import Problem, Rows, measure, weighted_rows, write_gradient
 
 
-def serves(student: Tensor, temperature: float | Tensor) -> bool:
+def serves(temperature: float | Tensor) -> bool:
     """Whether the closed form can stand in for the plain equations.
 
     It cannot where the temperature learns, and is not needed where a compiler does this work itself; the transforms of

@@ -132,7 +132,7 @@ def _in_closed_form(
         found = target.dtype if isinstance(target, Tensor) else type(target).__name__
         raise TypeError(f"target must be None or a tensor of class indices or probabilities, got {found}")
     soft = target is not None and target.is_floating_point()
-    if soft or not closed_form.serves(student, temperature):
+    if soft or not closed_form.serves(temperature):
         return None
     temperature = float(working_temperature(temperature, student))
     ignored = None

@@ -59,7 +59,7 @@ def kd_loss(
     check_logits(student, teacher)
     if mask is not None:
         mask = checked_mask(mask, student)
-    if closed_form.serves(student, temperature):
+    if closed_form.serves(temperature):
         ignored = None if mask is None else ~mask.reshape(-1, 1)
         t = float(working_temperature(temperature, student))
         problem = Problem(as_rows(student), as_rows(constant(teacher)), None, ignored, t)

@@ -19,6 +19,8 @@ from torch.nn import functional as F
 
 BLOCK = 2**16
 """Entries of one network's logits in a block: what is worked on, both networks and twice, stays in a core's cache."""
+BLOCK_ELSEWHERE = 2**26
+"""The same on other devices, where a launch costs more than a cache saves."""
 KEPT = 2**18
 """Entries of logits up to which weights stay until the backward pass: 2 MB, and half of the work there."""
 _LOG2_E, _LN_2 = math.log2(math.e), math.log(2.0)
@@ -70,8 +72,7 @@ class Problem(NamedTuple):
 
     def blocks(self) -> Iterator[tuple[slice, "Problem"]]:
         """The rows in blocks, each with where it lies."""
-        rows, classes = self.student.shape
-        step = max(1, BLOCK // classes)
+        rows, step = len(self.student), self._rows_per_block
         if step >= rows:
             yield slice(None), self
             return
@@ -79,6 +80,11 @@ class Problem(NamedTuple):
             part = slice(first, min(first + step, rows))
             inside = [None if tensor is None else tensor[part] for tensor in (self.target, self.ignored)]
             yield part, Problem(self.student[part], self.teacher[part], inside[0], inside[1], self.temperature)
+
+    @property
+    def _rows_per_block(self) -> int:
+        entries = BLOCK if self.student.device.type == "cpu" else BLOCK_ELSEWHERE
+        return max(1, entries // self.student.shape[1])
 
     @property
     def is_kept(self) -> bool:
@@ -94,7 +100,7 @@ class Problem(NamedTuple):
     def room(self) -> tuple[Tensor, Tensor]:
         """Memory that all blocks share."""
         classes = self.student.shape[1]
-        size = (2, max(1, BLOCK // classes), classes)
+        size = (2, min(self._rows_per_block, len(self.student)), classes)
         return self.student.new_empty(size, dtype=self.dtype), self.student.new_empty(size, dtype=self.dtype)
 
 
