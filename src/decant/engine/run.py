@@ -128,7 +128,8 @@ def _train_to_the_end(
                 seconds = time.perf_counter() - started
                 progress.seconds += seconds
                 progress.epoch = epoch + 1
-                last = progress.epoch == settings.epochs
+                if last := progress.epoch == settings.epochs:
+                    training.finish()
                 if last or progress.epoch % settings.evaluate_every == 0:
                     row = _row(training, log, progress, seconds)
                     progress.rows.append(row)

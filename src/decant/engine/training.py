@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from decant.data import EpochOrder, Splits, plain_batches
-from decant.engine.checkpoint import random_state, restore_random_state
+from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
@@ -177,6 +177,11 @@ class Training:
             update_average=self._update_average,
             advance=reporter.advance,
         )
+
+    def finish(self) -> None:
+        """Make the deployed network what will be kept of it; after the last step."""
+        if (kept := KEPT_TYPES[self.recipe.train.weights_type]) is not None:
+            round_weights(self.deployed, kept)
 
     def evaluate(self) -> Score:
         """The deployed network on the images it is judged on."""
