@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
-from decant.methods import METHODS, weighted_total
+from decant.methods import METHODS, ComposedSettings, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
@@ -40,7 +40,8 @@ class Distiller(nn.Module):
     Args:
         student: any module from images to logits (N, C).
         teacher: the trained network, logits (N, C) over the same classes; None for ``supervised``.
-        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, or a built method.
+        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, a list of these, whose methods are
+            composed, or a built method.
         student_taps: tap name -> module path, for methods that need features; by default the network's own ``taps``.
         teacher_taps: the same of the teacher.
         example: a batch of images, for methods whose learnable parts must know shapes.
@@ -48,7 +49,7 @@ class Distiller(nn.Module):
 
     Raises:
         ValueError: an unknown method, or a method that needs a teacher without one.
-        TypeError: a method that is none of the three, such as settings that were not called.
+        TypeError: a method that is none of these, such as settings that were not called.
 
     >>> from decant.methods import DKDSettings
     >>> student, teacher = nn.Linear(8, 4), nn.Linear(8, 4)
@@ -62,7 +63,7 @@ class Distiller(nn.Module):
         self,
         student: nn.Module,
         teacher: nn.Module | None,
-        method: str | MethodSettings | Method,
+        method: str | MethodSettings | Sequence[str | MethodSettings] | Method,
         *,
         student_taps: Mapping[str, str] | None = None,
         teacher_taps: Mapping[str, str] | None = None,
@@ -224,14 +225,16 @@ class Distiller(nn.Module):
         return self
 
 
-def _settings(method: str | MethodSettings) -> MethodSettings:
+def _settings(method: str | MethodSettings | Sequence[str | MethodSettings]) -> MethodSettings:
     if isinstance(method, str):
         if method not in METHODS:
             raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
         return METHODS[method]()
+    if isinstance(method, list | tuple):
+        return ComposedSettings(tuple(_settings(part) for part in method))
     if isinstance(method, type) or not isinstance(method, MethodSettings):
         hint = "; call it to make one" if isinstance(method, type) else ""
-        raise TypeError(f"method is a name, settings or a built Method, got {method!r}{hint}")
+        raise TypeError(f"method is a name, settings, a list of these or a built Method, got {method!r}{hint}")
     return method
 
 

@@ -182,6 +182,8 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):  # several methods
+            value = {str(position): item for position, item in enumerate(value)}
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:

@@ -2,6 +2,7 @@
 
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
+from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
@@ -67,6 +68,8 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "Composed",
+    "ComposedSettings",
     "DISTSettings",
     "DKDSettings",
     "FitNet",
