@@ -6,12 +6,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import loop, loss, step
+from benchmarks import feature_step, loop, loss, step
 from benchmarks.options import PAIRS, Options
 from benchmarks.reference import Reference
 from benchmarks.table import contest_markdown, where
@@ -22,7 +23,7 @@ from decant.engine.parallel import Parallel
 
 GROUPS: dict[str, Callable[[Options], Iterator[Contest]]] = {
     "loss": loss.contests,
-    "step": step.contests,
+    "step": lambda options: chain(step.contests(options), feature_step.contests(options)),
     "loop": loop.contests,
 }
 """What can be measured; another group is another function from options to contests."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.reference import Reference
 from decant.data import DataSettings
@@ -18,6 +19,9 @@ class Options:
         folder: of CIFAR-100, for the loop; None to leave the loop out.
         data: what the loop trains on.
         pairs: (teacher, student) by name.
+        features: methods on features whose steps are measured.
+        feature_pair: (teacher, student) of those.
+        samples: training samples that a method with a memory remembers.
         logits: (N, C) of the losses that are measured by themselves.
         batch_size: samples per step.
         pixels: side of the images of a step.
@@ -29,6 +33,9 @@ class Options:
     folder: Path | None = None
     data: DataSettings = field(default_factory=lambda: DataSettings(name="cifar100"))
     pairs: tuple[tuple[str, str], ...] = PAIRS
+    features: tuple[Literal["reviewkd", "crd"], ...] = ("reviewkd", "crd")
+    feature_pair: tuple[str, str] = ("resnet56", "resnet20")
+    samples: int = 50_000
     logits: tuple[tuple[int, int], ...] = ((64, 100), (256, 1000), (4096, 32000))
     batch_size: int = 64
     pixels: int = 32
