@@ -18,7 +18,7 @@ from decant.models import create, fold_batchnorm
 
 def contests(options: Options) -> Iterator[Contest]:
     """A contest per method, on one pair of networks; each with its defaults, which are the protocol's."""
-    parallel = Parallel()
+    parallel = options.parallel()
     images = made_up_images(options, parallel)
     generator = torch.Generator().manual_seed(1)
     # CRD remembers a training set: these are its classes, and the images are its first samples.

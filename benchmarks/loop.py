@@ -41,7 +41,7 @@ def contests(options: Options) -> Iterator[Contest]:
     """A contest per pair of networks; none without the folder of CIFAR-100."""
     if options.data.name != "fake" and options.folder is None:
         return
-    parallel = Parallel()
+    parallel = options.parallel()
     splits = load(options.data, root=options.folder, device=parallel.device)
     for names in options.pairs:
         with ExitStack() as tables:

@@ -30,7 +30,7 @@ EPOCH = 20.0
 
 def contests(options: Options) -> Iterator[Contest]:
     """A contest per pair of networks."""
-    parallel = Parallel()
+    parallel = options.parallel()
     images = made_up_images(options, parallel)
     target = torch.randint(100, (len(images),), generator=torch.Generator().manual_seed(0)).to(parallel.device)
     for names in options.pairs:
@@ -54,12 +54,12 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
         known = Outputs(teacher(images))
 
     def ours(
-        teacher: nn.Module | None, *, given: Outputs | None = None, compiled: bool = False
+        teacher: nn.Module | None, *, given: Outputs | None = None, compiled: bool = False, cuda_graphs: bool = True
     ) -> Callable[[int], object]:
         method = "supervised" if teacher is None else DKDSettings()
         distiller = Distiller(create(names[1]), teacher, method)
         distiller.to(parallel.device).to(memory_format=layout)
-        return steps(distiller, batch, parallel, given=given, compiled=compiled)
+        return steps(distiller, batch, parallel, given=given, compiled=compiled, cuda_graphs=cuda_graphs)
 
     rows = [
         Row("teacher live, not folded", ours(teacher), live),
@@ -73,6 +73,8 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
             Row("teacher's logits given, compiled", ours(folded, given=known, compiled=True), alone),
             Row("student alone, compiled", ours(None, compiled=True), alone),
         ]
+        if parallel.device.type == "cuda":  # what the graphs are worth
+            rows.append(Row("teacher live, compiled, no graph", ours(folded, compiled=True, cuda_graphs=False), live))
     rows.append(matrix_product(options.matrix, parallel))
     if options.reference is not None:
         rows = [*_reference_rows(options.reference, names, images, target, (alone, live)), *rows]
@@ -80,10 +82,16 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
 
 
 def steps(
-    distiller: Distiller, batch: Batch, parallel: Parallel, *, given: Outputs | None = None, compiled: bool = False
+    distiller: Distiller,
+    batch: Batch,
+    parallel: Parallel,
+    *,
+    given: Outputs | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = True,
 ) -> Callable[[int], object]:
     """So many steps of the training loop on one batch; what the teacher says about it may be ``given``."""
-    if compiled and (reason := compile_distiller(distiller, batch, parallel)) is not None:
+    if compiled and (reason := compile_distiller(distiller, batch, parallel, cuda_graphs=cuda_graphs)) is not None:
         raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
     module = parallel.prepare(distiller)
     optimizer = parallel.prepare_optimizer(make_optimizer(distiller, SETTINGS))
