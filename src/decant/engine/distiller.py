@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -122,6 +122,28 @@ class Distiller(nn.Module):
         """The network to save and use after training."""
         return self.method.deployed(self.student)
 
+    def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Show the method what the teacher says to the whole training set, once before the first step of a training.
+
+        Only some methods ask for it (their page says so); others leave ``batches`` unread.
+
+        Args:
+            batches: images (N, ...) with class indices (N,), every training sample once and without augmentation, on
+                the teacher's device.
+        """
+        self.method.prepare(self._teacher_outputs(batches))
+
+    def _teacher_outputs(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[tuple[Outputs, Batch]]:
+        if not self._teacher:
+            raise ValueError(f"{type(self.method).__name__} asked what the teacher says, but it learns from none")
+        seen = 0
+        for images, target in batches:
+            index = torch.arange(seen, seen + len(images), device=images.device)
+            with torch.no_grad():
+                outputs = _all_views(self._ready_teacher(), (images,))
+            yield outputs, Batch((images,), target, index)
+            seen += len(images)
+
     def copy(self) -> Self:
         """A copy with weights of its own that shares the teacher, compiled if this one is."""
         made = copy.deepcopy(self, {id(self._teacher): self._teacher})
@@ -199,13 +221,17 @@ class Distiller(nn.Module):
         student = _all_views(self._student, views)
         teacher = teacher_outputs
         if self._teacher and teacher is None:
-            if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
-                self._teacher[0].network.eval()
             with torch.no_grad():
-                teacher = _all_views(self._teacher[0], views)
+                teacher = _all_views(self._ready_teacher(), views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
         loss = weighted_total(terms, self.method.weights(epoch))
         return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
+
+    def _ready_teacher(self) -> Tapped:
+        (teacher,) = self._teacher
+        if teacher.network.training:  # somebody who holds the teacher as well may have switched it
+            teacher.network.eval()
+        return teacher
 
     def _refuse_unfit(self, outputs: Outputs, views: tuple[Tensor, ...]) -> None:
         name, given = type(self.method).__name__, (outputs, *outputs.more)

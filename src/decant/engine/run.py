@@ -153,8 +153,9 @@ class _Progress:
 
 
 def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None], reporter: Reporter) -> _Progress:
-    """The progress that the folder holds, put into ``training``; none for a new run."""
+    """The progress that the folder holds, put into ``training``; none for a new run, which is prepared instead."""
     if not folder.resume_file.exists():
+        training.prepare()
         return _Progress()
     state = load_resume_state(folder.resume_file, {"origin", "training", *vars(_Progress())})
     if (began_with := state.pop("origin")) != origin:

@@ -11,6 +11,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
@@ -45,6 +46,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "ttm": TTMSettings,
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
+    "nd": NDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -57,6 +59,7 @@ __all__ = [
     "KD",
     "KDSVD",
     "METHODS",
+    "ND",
     "NKD",
     "NST",
     "OFD",
@@ -79,6 +82,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "NDSettings",
     "NKDSettings",
     "NSTSettings",
     "OFDSettings",
