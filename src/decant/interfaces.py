@@ -102,6 +102,8 @@ class Method(nn.Module, ABC):
     """Names of the features it needs of both networks."""
     views: int = 1
     """Augmented views of each sample it wants per step."""
+    strong_views: int = 0
+    """How many of these, the last ones, shall be strong: changed in more than place."""
     gather: bool = False
     """Whether it must see the batch of all processes at once."""
     needs_teacher: bool = True

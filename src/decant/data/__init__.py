@@ -3,7 +3,8 @@
 from decant.data.batches import epoch_batches, ordered_batches, plain_batches
 from decant.data.image_set import ImageSet
 from decant.data.order import EpochOrder, epoch_order, steps_per_epoch
-from decant.data.settings import DatasetName, DataSettings
+from decant.data.randaugment import RandAugment
+from decant.data.settings import DatasetName, DataSettings, RandAugmentSettings
 from decant.data.sources import DATASETS, DatasetFacts, Splits, load
 from decant.data.views import Normalise, Views
 
@@ -15,6 +16,8 @@ __all__ = [
     "EpochOrder",
     "ImageSet",
     "Normalise",
+    "RandAugment",
+    "RandAugmentSettings",
     "Splits",
     "Views",
     "epoch_batches",

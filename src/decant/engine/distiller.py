@@ -190,9 +190,7 @@ class Distiller(nn.Module):
         if not all(isinstance(view, Tensor) for view in views):
             raise TypeError(f"images must be a tensor, or a tuple of one tensor per view, got {type(images).__name__}")
         if len(views) != self.method.views:
-            raise ValueError(
-                f"{type(self.method).__name__} wants {self.method.views} views per sample, got {len(views)}"
-            )
+            raise ValueError(self._views_wanted(len(views)))
         if epoch is None:
             if self._warms_up:
                 raise ValueError(
@@ -232,6 +230,14 @@ class Distiller(nn.Module):
         if teacher.network.training:  # somebody who holds the teacher as well may have switched it
             teacher.network.eval()
         return teacher
+
+    def _views_wanted(self, got: int) -> str:
+        method, strong = self.method, self.method.strong_views
+        wanted = f"{type(method).__name__} wants {method.views} views per sample, got {got}"
+        if method.views == 1:
+            return f"{wanted}; give one tensor of images (N, ...)"
+        kinds = f", the last {strong} of them strongly augmented" if strong else ""
+        return f"{wanted}; give images=(first, second, ...), a tensor (N, ...) of the same samples for each{kinds}"
 
     def _refuse_unfit(self, outputs: Outputs, views: tuple[Tensor, ...]) -> None:
         name, given = type(self.method).__name__, (outputs, *outputs.more)

@@ -149,7 +149,8 @@ class Training:
 
     def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
         """The samples and views of these epochs on this process."""
-        return self.supply.orders(epochs, views=self.distiller.method.views)
+        method = self.distiller.method
+        return self.supply.orders(epochs, views=method.views, strong_views=method.strong_views)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
