@@ -1,5 +1,6 @@
 """Several methods at once are what each of them is by itself, with one task term for all."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_each_part_says_what_it_says_by_itself(names: tuple[str, ...]) -> None:
 def test_what_a_method_may_ask_for_is_all_asked_for() -> None:
     """A new wish in the vocabulary must find its place in Composed too."""
     wishes = {name for name in vars(Method) if not name.startswith("_") and not callable(getattr(Method, name))}
-    assert wishes == {"taps", "views", "gather", "needs_teacher", "needs_index", "task"}
+    assert wishes == {"taps", "views", "strong_views", "gather", "needs_teacher", "needs_index", "task"}
     method = composed("dkd", "crd", "at")
     assert method.taps == composed("crd", "at").taps
     assert method.taps[0] == "pooled"
@@ -135,6 +136,37 @@ def test_a_part_sees_as_many_views_as_it_wants() -> None:
     terms = method(outputs, outputs, Batch(images, None, torch.arange(2), view_ids=(torch.arange(2),) * 3))
     assert {name: int(term) for name, term in terms.items()} == {"a": 1, "b": 3, "c": 2}
     assert [*one.saw, *three.saw, *unaided.saw] == [(1, 1, 1, 1), (3, 3, 3, 3), (2, 0, 2, 2)]
+
+
+def test_strong_views_are_the_same_ones_for_all() -> None:
+    weak, strong = Toy("a"), Toy("b", views=2)
+    strong.strong_views = 1
+    method = Composed({"weak": weak, "strong": strong})
+    assert (method.views, method.strong_views) == (2, 1)
+    with pytest.raises(ValueError, match="but these want others: weak 2, 0 of them strong, strong 2, 1 of them"):
+        Composed({"weak": Toy("a", views=2), "strong": strong})
+
+
+class Learns(Toy):
+    def prepare(self, teacher_outputs: Iterator[tuple[Outputs, Batch]]) -> None:
+        self.saw = [tuple(batch.index.tolist()) for _, batch in teacher_outputs]
+
+
+def test_parts_that_ask_for_it_share_one_pass_of_the_teacher() -> None:
+    passes = 0
+
+    def outputs() -> Iterator[tuple[Outputs, Batch]]:
+        nonlocal passes
+        passes += 1
+        for index in torch.arange(4).split(2):
+            yield Outputs(torch.zeros(2, 3)), Batch((torch.zeros(2, 1),), None, index)
+
+    one, other = Learns("a"), Learns("b")
+    Composed({"one": one, "plain": Toy("c"), "other": other}).prepare(outputs())
+    assert one.saw == other.saw == [(0, 1), (2, 3)]
+    assert passes == 1
+    Composed({"plain": Toy("c"), "too": Toy("d")}).prepare(outputs())
+    assert passes == 1, "nobody read it, so the teacher did not run"
 
 
 def test_a_term_that_several_parts_have_is_called_after_its_part() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import cast
 
 from torch import Tensor, nn
@@ -53,8 +54,8 @@ class Composed(Method):
         parts: name -> method.
 
     Raises:
-        ValueError: parts with different task terms, or different weights of it; or more than one that deploys another
-            network than the student.
+        ValueError: parts with different task terms, or different weights of it; that want different views; or more than
+            one that deploys another network than the student.
     """
 
     def __init__(self, parts: Mapping[str, Method]) -> None:
@@ -63,7 +64,12 @@ class Composed(Method):
         self.parts = nn.ModuleDict({name.replace(".", "_"): part for name, part in parts.items()})
         given = parts.values()
         self.taps = tuple(dict.fromkeys(tap for part in given for tap in part.taps))
-        self.views = max(part.views for part in given)
+        most = max(given, key=lambda part: part.views)
+        self.views, self.strong_views = most.views, most.strong_views
+        weak = self.views - self.strong_views
+        if any(max(0, part.views - weak) != part.strong_views for part in given):
+            told = ", ".join(f"{name} {part.views}, {part.strong_views} of them strong" for name, part in parts.items())
+            raise ValueError(f"composed methods see the first views of the same ones, but these want others: {told}")
         self.gather = any(part.gather for part in given)
         self.needs_teacher = any(part.needs_teacher for part in given)
         self.needs_index = any(part.needs_index for part in given)
@@ -104,6 +110,13 @@ class Composed(Method):
                     of_task[name] = weight
         _require_one_weight(of_task)
         return weights
+
+    def prepare(self, teacher_outputs: Iterator[tuple[Outputs, Batch]]) -> None:
+        """The same pass for every part that reads it."""
+        readers = [part for _, part in self._each() if type(part).prepare is not Method.prepare]
+        # One reader, the usual case, keeps nothing; what several read is kept until the last one has read it.
+        for part, outputs in zip(readers, tee(teacher_outputs, len(readers)) if readers else (), strict=True):
+            part.prepare(outputs)
 
     def deployed(self, student: nn.Module) -> nn.Module:
         """What the one part makes of the student that makes something of it."""
