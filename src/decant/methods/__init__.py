@@ -3,6 +3,7 @@
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
 from decant.methods.crd import CRD, CRDSettings
+from decant.methods.crld import CRLD, CRLDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
@@ -10,6 +11,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.mlkd import MLKD, MLKDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
@@ -44,18 +46,22 @@ METHODS: dict[str, type[MethodSettings]] = {
     "ttm": TTMSettings,
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
+    "mlkd": MLKDSettings,
+    "crld": CRLDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
     "AT",
     "CRD",
+    "CRLD",
     "DIST",
     "DKD",
     "GDKD",
     "KD",
     "KDSVD",
     "METHODS",
+    "MLKD",
     "NKD",
     "NST",
     "OFD",
@@ -67,6 +73,7 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "CRLDSettings",
     "DISTSettings",
     "DKDSettings",
     "FitNet",
@@ -76,6 +83,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "MLKDSettings",
     "NKDSettings",
     "NSTSettings",
     "OFDSettings",
