@@ -36,6 +36,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "dropout": (DKDSettings(), {"student": "with_dropout"}),
     "vid": (METHODS["vid"](), {}),
     "crd": (METHODS["crd"](), {"ema": 0.9}),
+    "crld": (METHODS["crld"](), {}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES
