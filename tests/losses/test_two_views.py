@@ -17,7 +17,7 @@ def views() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 def test_crld_without_gates_is_classical_distillation_of_all_four_pairs() -> None:
     students, teachers = views()
-    open_to_all = {"weak_confidence": 0.0, "strong_confidence": 0.0, "temperature": 3.0}
+    open_to_all: dict[str, Any] = {"weak_confidence": 0.0, "strong_confidence": 0.0, "temperature": 3.0}
     found = losses.crld_terms(students, teachers, **open_to_all)
     kd = [[losses.kd_loss(student, teacher, temperature=3.0) for teacher in teachers] for student in students]
     torch.testing.assert_close(found.within, kd[0][0] + kd[1][1])
@@ -50,7 +50,7 @@ def test_an_unsure_answer_changes_nothing_whatever_the_student_holds() -> None:
         students[0][1] = torch.nan
         for teacher in teachers:
             teacher[1] = 0.0
-    gates = {"weak_confidence": 0.2, "strong_confidence": 0.2}  # above 1/6
+    gates: dict[str, Any] = {"weak_confidence": 0.2, "strong_confidence": 0.2}  # above 1/6
     found = losses.crld_loss(students, teachers, **gates, reduction="none")
     assert found[1] == 0
     assert found[[0, 2, 3]].isfinite().all()
