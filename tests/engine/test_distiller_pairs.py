@@ -10,7 +10,7 @@ from decant.engine.optim import make_optimizer
 from decant.methods import METHODS
 from decant.models import create
 from decant.recipe import TrainSettings
-from methods.building import CLASSES, LOGIT_TERMS, facts, settings_of
+from methods.building import CLASSES, LOGIT_TERMS, TWO_VIEW_TERMS, facts, settings_of
 
 UNLIKE = ["resnet14-resnet8", "wrn_16_2-wrn_16_1", "vgg11-vgg8", "vgg8-MobileNetV2", "wrn_16_1-ShuffleNetV1"]
 PROTOCOL = [
@@ -18,7 +18,7 @@ PROTOCOL = [
     *("vgg13-vgg8", "resnet32x4-ShuffleNetV1", "wrn_40_2-ShuffleNetV1", "vgg13-MobileNetV2", "ResNet50-MobileNetV2"),
     "resnet32x4-ShuffleNetV2",
 ]
-TERMS = {"dkd": {"tckd", "nckd"}, **LOGIT_TERMS}
+TERMS = {"dkd": {"tckd", "nckd"}, **LOGIT_TERMS, **TWO_VIEW_TERMS}
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 
@@ -39,7 +39,8 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     assert held == {id(parameter) for parameter in parameters.values()}
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
 
-    loss, terms, logits = distiller(images, target, index=index, epoch=30.0)
+    views = images if distiller.method.views == 1 else (images, images.flip(3))
+    loss, terms, logits = distiller(views, target, index=index, epoch=30.0)
     assert terms.keys() == distiller.method.weights(30.0).keys()
     assert all(term.isfinite() for term in terms.values())
     assert terms.keys() == {"hard", *TERMS.get(name, {name})}

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "crd": (METHODS["crd"](), {"ema": 0.9}),
     "dkd+reviewkd": (ComposedSettings((DKDSettings(warmup=2), METHODS["reviewkd"]())), {}),
     "nd": (METHODS["nd"](), {}),
+    "crld": (METHODS["crld"](), {}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES

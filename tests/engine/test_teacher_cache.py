@@ -20,7 +20,7 @@ from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
 from decant.engine.training import DistillStep
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.methods import DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import CRLDSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from engine.tiny import (
     DATA,
@@ -222,6 +222,18 @@ def test_a_method_that_learns_from_features_is_refused_before_its_teacher_is_tra
         compare(planned, ["pooled"], 1, tmp_path / "all", places(tmp_path))
     assert not list(tmp_path.iterdir())
     train(recipe(PooledSettings()), tmp_path / "run", places(tmp_path), teacher=untrained_teacher())
+
+
+def test_a_method_with_strong_views_is_refused_before_its_teacher_is_trained(tmp_path: Path) -> None:
+    planned = recipe(CRLDSettings(), **VIEWS)
+    message = r"method crld shows its teacher strong views, .* train\.teacher_cache = \"none\" is for it"
+    with pytest.raises(ValueError, match=message):
+        train(planned, tmp_path / "run", places(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        compare(planned, ["crld"], 1, tmp_path / "all", places(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        fill_table(recipe(CRLDSettings()), places(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_an_untrained_teacher_shows_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:

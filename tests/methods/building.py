@@ -21,7 +21,12 @@ LOGIT_TERMS: dict[str, set[str]] = {
     "gdkd": {"buckets", "top", "rest"},
 }
 """What methods on logits add to the task term, but for kd and dkd."""
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]
+TWO_VIEW_TERMS: dict[str, set[str]] = {
+    "mlkd": {"weak", "strong", "classes", "samples"},
+    "crld": {"within", "across"},
+}
+"""What methods on the logits of a weak and a strong view add to the task term."""
+FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from decant.data import DataSettings
+from decant.data import DataSettings, RandAugmentSettings
 from decant.recipe import CompareSettings, Cosine, MultiStep, OneCycle, Recipe, TrainSettings, recipe_from_dict
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "settings.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_every_setting_has_its_default_on_the_page(table: str, settings: Any) ->
     page = defaults_on_page()
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        expected = "multistep" if isinstance(value, MultiStep) else written(value)
+        expected = value.name if isinstance(value, MultiStep | RandAugmentSettings) else written(value)
         assert page.get(table + field.name) == expected, table + field.name
 
 
@@ -47,10 +47,14 @@ def test_the_tables_of_a_recipe_are_all_there() -> None:
         assert re.search(rf"`{field.name}[.`]|\*\*{field.name}\*\*", PAGE), field.name
 
 
-@pytest.mark.parametrize("schedule", [MultiStep(), Cosine(), OneCycle()], ids=lambda schedule: schedule.name)
-def test_the_schedules_are_all_there(schedule: MultiStep | Cosine | OneCycle) -> None:
-    (row,) = re.findall(rf'^\| `{{ name = "{schedule.name}" }}` \| (.*) \|$', PAGE, re.MULTILINE)
-    for name, value in dataclasses.asdict(schedule).items():
+@pytest.mark.parametrize(
+    "choice", [MultiStep(), Cosine(), OneCycle(), RandAugmentSettings()], ids=lambda choice: choice.name
+)
+def test_the_schedules_and_kinds_of_views_are_all_there(
+    choice: MultiStep | Cosine | OneCycle | RandAugmentSettings,
+) -> None:
+    (row,) = re.findall(rf'^\| `{{ name = "{choice.name}" }}` \| (.*) \|$', PAGE, re.MULTILINE)
+    for name, value in dataclasses.asdict(choice).items():
         if name != "name":
             shown = list(value) if isinstance(value, tuple) else value
             assert f"`{name}` {shown:g}" in row if isinstance(shown, float) else f"`{name}` {shown}" in row, name

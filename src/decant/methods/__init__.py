@@ -4,6 +4,7 @@ from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
 from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
+from decant.methods.crld import CRLD, CRLDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
@@ -11,6 +12,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.mlkd import MLKD, MLKDSettings
 from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
@@ -47,18 +49,22 @@ METHODS: dict[str, type[MethodSettings]] = {
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
     "nd": NDSettings,
+    "mlkd": MLKDSettings,
+    "crld": CRLDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
     "AT",
     "CRD",
+    "CRLD",
     "DIST",
     "DKD",
     "GDKD",
     "KD",
     "KDSVD",
     "METHODS",
+    "MLKD",
     "ND",
     "NKD",
     "NST",
@@ -71,6 +77,7 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "CRLDSettings",
     "Composed",
     "ComposedSettings",
     "DISTSettings",
@@ -82,6 +89,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "MLKDSettings",
     "NDSettings",
     "NKDSettings",
     "NSTSettings",

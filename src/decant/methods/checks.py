@@ -41,6 +41,14 @@ def require_positive(**values: float) -> None:
             raise ValueError(f"{name} must be a finite number above 0, got {value}")
 
 
+def require_shares(**values: float) -> None:
+    """Raise unless every value is a number from 0 to 1."""
+    for name, value in values.items():
+        _require_number(name, value)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be a finite number from 0 to 1, got {value}")
+
+
 def require_flag(**flags: bool) -> None:
     """Raise unless every value is true or false."""
     for name, value in flags.items():
