@@ -10,7 +10,7 @@ import torch
 
 from decant.engine import train
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, CTKDSettings, DKDSettings, KDSettings, SupervisedSettings
 from engine.tiny import (
     DATA,
     Heard,
@@ -37,6 +37,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "vid": (METHODS["vid"](), {}),
     "crd": (METHODS["crd"](), {"ema": 0.9}),
     "nd": (METHODS["nd"](), {}),
+    "ctkd": (CTKDSettings(base="dkd"), {"ema": 0.9}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES

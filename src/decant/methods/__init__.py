@@ -3,6 +3,7 @@
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
 from decant.methods.crd import CRD, CRDSettings
+from decant.methods.ctkd import CTKD, CTKDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
@@ -46,12 +47,14 @@ METHODS: dict[str, type[MethodSettings]] = {
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
     "nd": NDSettings,
+    "ctkd": CTKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
     "AT",
     "CRD",
+    "CTKD",
     "DIST",
     "DKD",
     "GDKD",
@@ -70,6 +73,7 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "CTKDSettings",
     "DISTSettings",
     "DKDSettings",
     "FitNet",
