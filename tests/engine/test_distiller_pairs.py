@@ -18,7 +18,7 @@ PROTOCOL = [
     *("vgg13-vgg8", "resnet32x4-ShuffleNetV1", "wrn_40_2-ShuffleNetV1", "vgg13-MobileNetV2", "ResNet50-MobileNetV2"),
     "resnet32x4-ShuffleNetV2",
 ]
-TERMS = {"dkd": {"tckd", "nckd"}, **LOGIT_TERMS, **TWO_VIEW_TERMS}
+TERMS = {"dkd": {"tckd", "nckd"}, "ctkd": {"kd", "adversary", "temperature"}, **LOGIT_TERMS, **TWO_VIEW_TERMS}
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 
@@ -33,7 +33,7 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     distiller.to(device)
     images, index, target = images.to(device), index.to(device), target.to(device)
     distiller.prepare([(images, target)])
-    optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-3))
+    optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-2))
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     parameters = {**dict(student.named_parameters()), **dict(distiller.method.named_parameters(prefix="method"))}
     assert held == {id(parameter) for parameter in parameters.values()}

@@ -10,7 +10,7 @@ import torch
 
 from decant.engine import train
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, ComposedSettings, CTKDSettings, DKDSettings, KDSettings, SupervisedSettings
 from engine.tiny import (
     DATA,
     Heard,
@@ -39,6 +39,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "dkd+reviewkd": (ComposedSettings((DKDSettings(warmup=2), METHODS["reviewkd"]())), {}),
     "nd": (METHODS["nd"](), {}),
     "crld": (METHODS["crld"](), {}),
+    "ctkd": (CTKDSettings(base="dkd"), {"ema": 0.9}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES

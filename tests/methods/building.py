@@ -26,7 +26,9 @@ TWO_VIEW_TERMS: dict[str, set[str]] = {
     "crld": {"within", "across"},
 }
 """What methods on the logits of a weak and a strong view add to the task term."""
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)]
+FEATURE_METHODS = [
+    name for name in METHODS if name not in ("supervised", "kd", "dkd", "ctkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
+]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

@@ -5,6 +5,7 @@ from decant.methods.at import AT, ATSettings
 from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
 from decant.methods.crld import CRLD, CRLDSettings
+from decant.methods.ctkd import CTKD, CTKDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
@@ -51,6 +52,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "nd": NDSettings,
     "mlkd": MLKDSettings,
     "crld": CRLDSettings,
+    "ctkd": CTKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -58,6 +60,7 @@ __all__ = [
     "AT",
     "CRD",
     "CRLD",
+    "CTKD",
     "DIST",
     "DKD",
     "GDKD",
@@ -78,6 +81,7 @@ __all__ = [
     "ATSettings",
     "CRDSettings",
     "CRLDSettings",
+    "CTKDSettings",
     "Composed",
     "ComposedSettings",
     "DISTSettings",
