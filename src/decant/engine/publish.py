@@ -10,6 +10,7 @@ from decant.engine.compare import COMPARED_FILE
 from decant.engine.plan import Plan
 from decant.engine.record import RUN_EVIDENCE, finished
 from decant.engine.teacher import teacher_folder
+from decant.recipe import Recipe, code_files
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
 
@@ -32,17 +33,17 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
         FileExistsError: ``results`` holds something.
     """
     refuse_results(results)
-    for name in (*_PAGE, COMPARED_FILE):
+    for name in (*_PAGE, COMPARED_FILE, *code_files(plan.recipe)):
         _copy(plan.out / name, results / name)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
-        _copy_run(run.folder, results / run.folder.relative_to(plan.out))
+        _copy_run(run.folder, results / run.folder.relative_to(plan.out), run.recipe)
     teacher = plan.recipe.teacher
     if teacher is not None and teacher.recipe is not None:
-        _copy_run(teacher_folder(teachers, teacher.recipe), results / "teacher")
+        _copy_run(teacher_folder(teachers, teacher.recipe), results / "teacher", teacher.recipe)
 
 
-def _copy_run(source: Path, target: Path) -> None:
-    for name in RUN_EVIDENCE:
+def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:
+    for name in (*RUN_EVIDENCE, *code_files(recipe)):
         _copy(source / name, target / name)
 
 
