@@ -48,6 +48,9 @@ OnDeviceOption = Annotated[
     bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
+]
 
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
@@ -80,6 +83,7 @@ def train(
     threads: ThreadsOption = None,
     download: DownloadOption = False,
     table_on_device: OnDeviceOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
     from decant.engine import Places
@@ -89,7 +93,7 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path())
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
@@ -121,6 +125,7 @@ def compare(
     threads: ThreadsOption = None,
     download: DownloadOption = False,
     table_on_device: OnDeviceOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
@@ -134,7 +139,7 @@ def compare(
     from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path())
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
     places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
@@ -155,6 +160,7 @@ def compare(
         str(seeds),
     ]
     command += [part for change in changes or () for part in ("--set", change)]
+    command += ["--trust-code"] if trust_code else []
     command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
     write_comparison(comparison, folder, command=shlex.join(command))
     console().print(comparison_table(comparison))
@@ -178,6 +184,7 @@ def cache(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Work out ahead what the teacher of a recipe says to the views that it will meet. Goes on where it stopped."""
     from decant.engine import Places
@@ -186,7 +193,7 @@ def cache(
     from decant.engine.progress import reporter_for
     from decant.recipe import find_recipe, load_recipe
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
@@ -209,6 +216,7 @@ def evaluate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Evaluate the student of a run on the test images."""
     from decant.engine import Places
@@ -216,7 +224,7 @@ def evaluate(
 
     _use_threads(threads)
     places = Places(teachers=TEACHERS, data=data, device=device, download=download)
-    judged = evaluate_run(run, places, weights=weights)
+    judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
     top5 = "-" if score.top5 is None else f"{score.top5:.2f}"
@@ -240,11 +248,11 @@ def list_(
 
 
 @app.command()
-def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
+def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOption = False) -> None:
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
     console().print_json(json.dumps(recipe_to_dict(settings)))
     for remark in settings.remarks:
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)

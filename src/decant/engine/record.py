@@ -1,12 +1,13 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
-recipe.json, environment.json, metrics.jsonl (a line per evaluated epoch), student.safetensors, resume.pt while it runs,
-summary.json when it is done.
+recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
+student.safetensors, resume.pt while it runs, summary.json when it is done.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from decant.engine.checkpoint import (
     STUDENT_FILE,
     save_network,
     save_resume_state,
+    write_atomically,
     write_text,
 )
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
-from decant.recipe import Recipe, RecipeError, recipe_from_dict, recipe_to_dict
+from decant.recipe import Recipe, RecipeError, code_files, named_code, recipe_from_dict, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
 RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
@@ -92,7 +94,7 @@ class RunFolder:
             for leaving in self.path.glob(".*.tmp"):  # half-written files of a run that was killed
                 leaving.unlink()
             if not (self.path / "recipe.json").exists():
-                write_text(self.path / "recipe.json", json.dumps(recipe_to_dict(self._recipe), indent=2) + "\n")
+                keep_recipe(self.path / "recipe.json", self._recipe)
             self._write_environment()
             # Lines after the resume point are of epochs that run again.
             write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
@@ -160,7 +162,7 @@ class RunFolder:
                 )
             return
         try:
-            there = recipe_from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
+            there = kept_recipe(self.path / "recipe.json", recipe)
         except (RecipeError, json.JSONDecodeError) as error:
             raise FileExistsError(f"{self.path} holds a run whose recipe.json cannot be read: {error}") from None
         if there.trained != recipe.trained:
@@ -170,6 +172,38 @@ class RunFolder:
                 f"{self.path} holds the run of another recipe ({'; '.join(differing[:4])}{more}); "
                 "give another folder with --out, or remove this one"
             )
+
+
+def keep_recipe(path: Path, recipe: Recipe) -> None:
+    """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
+    for name, content in code_files(recipe).items():
+        write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
+    write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
+
+
+def kept_recipe(path: Path, recipe: Recipe) -> Recipe:
+    """The recipe that :func:`keep_recipe` wrote, without what it compares, to hold against ``recipe``; no code is run.
+
+    Raises:
+        FileExistsError: it trains with other code than ``recipe``.
+        RecipeError, JSONDecodeError: it is none.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(values, dict):
+        values.pop("compare", None)
+    there, here = named_code(values), named_code(recipe_to_dict(recipe.trained))
+    for name in sorted(there.keys() & here.keys()):
+        if there[name] != here[name]:
+            file = name.partition(":")[0]
+            raise FileExistsError(
+                f"{path.parent} holds what was begun with other code: {file} has changed since (sha256 there "
+                f"{there[name]}, here {here[name]}). As it was, it lies there beside {path.name}: name that file to go "
+                "on with it; for the new code give another folder with --out"
+            )
+    if there.keys() - here.keys():
+        differing = "; ".join(differences(values, recipe_to_dict(recipe.trained))[:4])
+        raise FileExistsError(f"{path.parent} holds what is of another recipe ({differing}); give another folder")
+    return recipe_from_dict(values, same_code_as=recipe)
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

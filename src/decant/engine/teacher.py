@@ -44,10 +44,10 @@ def teacher_folder(teachers: Path, recipe: Recipe) -> Path:
     stem = f"{recipe.student.name}-{recipe.data.name}"
     for kept in sorted(teachers.glob(f"{stem}-*/recipe.json")):
         try:
-            if load_recipe(kept).trained == recipe.trained:
+            if load_recipe(kept, same_code_as=recipe).trained == recipe.trained:
                 return kept.parent
         except RecipeError:
-            continue  # of a version that this one cannot read: not this teacher
+            continue  # of a version that this one cannot read, or of other code: not this teacher
     return teachers / f"{stem}-{recipe_hash(recipe)[:12]}"
 
 

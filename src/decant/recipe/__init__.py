@@ -2,6 +2,7 @@
 
 from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
 from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict
+from decant.recipe.own_methods import code_files, named_code
 from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
@@ -18,9 +19,11 @@ __all__ = [
     "Schedule",
     "TeacherSettings",
     "TrainSettings",
+    "code_files",
     "find_recipe",
     "load_recipe",
     "method_settings",
+    "named_code",
     "recipe_from_dict",
     "recipe_hash",
     "recipe_to_dict",

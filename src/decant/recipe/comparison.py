@@ -1,9 +1,8 @@
 """What a recipe says about comparing methods: their settings, and how the free one of each is tuned."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, cast, get_type_hints
 
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
@@ -99,14 +98,14 @@ def with_candidate(settings: MethodSettings, parameter: str, value: float) -> Me
             )
         parts = (with_candidate(part, own, value) if part.name == name else part for part in settings.parts)
         return ComposedSettings(tuple(parts))
-    fields: Mapping[str, Any] = getattr(settings, "__dataclass_fields__", {})
-    if parameter not in fields or parameter == "name":
-        names = [name for name in fields if name != "name"]
+    kinds = get_type_hints(type(settings))
+    names = [each.name for each in fields(cast(Any, settings)) if each.name not in ("name", "sha256")]
+    if parameter not in names:
         raise ValueError(f"{type(settings).__name__} has no setting {parameter!r} to tune; it has: {', '.join(names)}")
-    if fields[parameter].type is bool:
+    if kinds[parameter] is bool:
         raise ValueError(f"{parameter} is true or false, not a number to tune; compare it as methods of their own")
     # Candidates are real numbers; a setting that counts something stays whole, as recipes demand.
-    if fields[parameter].type is int:
+    if kinds[parameter] is int:
         if not float(value).is_integer():
             raise ValueError(f"{parameter} is a whole number, got {value}")
         value = int(value)

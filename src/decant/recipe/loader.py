@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from decant.methods import ComposedSettings
 from decant.recipe.faults import explain
+from decant.recipe.own_methods import beside, code_files, load, loaded_by, refuse
 from decant.recipe.settings import Recipe
 
 
@@ -33,20 +34,37 @@ def _adapter() -> TypeAdapter[Recipe]:
     return TypeAdapter(Recipe)
 
 
-def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+def recipe_from_dict(
+    values: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    trust_code: bool = False,
+    same_code_as: Recipe | None = None,
+) -> Recipe:
     """The recipe of a plain dictionary, such as a parsed file.
 
+    Args:
+        values: the dictionary.
+        where: what to call it in messages.
+        trust_code: whether the Python files that it takes methods from may be run.
+        same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
+
     Raises:
-        RecipeError: unknown keys, wrong types, impossible values; all of them at once.
+        RecipeError: unknown keys, wrong types, impossible values, code that is not trusted; all of them at once.
     """
+    code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:
         text = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
     try:
-        return _adapter().validate_json(text, strict=True)
+        recipe = _adapter().validate_json(text, strict=True, context=code)
+        code_files(recipe)
     except ValidationError as error:
-        raise RecipeError(where, explain(error, values)) from None
+        raise RecipeError(where, explain(error, values, code)) from None
+    except ValueError as error:
+        raise RecipeError(where, [str(error)]) from None
+    return recipe
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -70,7 +88,14 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_beside: Path | None = None) -> Recipe:
+def load_recipe(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    overrides_beside: Path | None = None,
+    trust_code: bool = False,
+    same_code_as: Recipe | None = None,
+) -> Recipe:
     """Read a recipe from a .toml file, or from the recipe.json of a run.
 
     Args:
@@ -78,9 +103,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_be
         overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
             A path in it is relative to ``overrides_beside``.
         overrides_beside: a folder; None for the recipe's own.
+        trust_code: whether the Python files that it takes methods from (`method.name = "my_file.py:MyMethod"`) may be
+            run; such a path is relative to the file that names it.
+        same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
 
     Raises:
-        RecipeError: the file is missing or not TOML, or the recipe has faults.
+        RecipeError: the file is missing or not TOML, or the recipe has faults, or code that is not trusted.
     """
     path = Path(path)
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
@@ -88,7 +116,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_be
         _override(values, override)
     # Paths of the file are resolved by now; what is left to resolve came with an override.
     values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
-    return recipe_from_dict(values, where=str(path))
+    return recipe_from_dict(values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -110,7 +138,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Replace the teacher's recipe path by that recipe, and its weights' path by an absolute one."""
+    """Replace the teacher's recipe path by that recipe, and paths of weights and of methods by absolute ones."""
+    values, compared = dict(values), values.get("compare")
+    if "method" in values:
+        values["method"] = beside(values["method"], folder)
+    if isinstance(compared, dict) and isinstance(compared.get("methods"), dict):
+        methods = {name: beside(method, folder) for name, method in compared["methods"].items()}
+        values["compare"] = {**compared, "methods": methods}
     teacher = values.get("teacher")
     if not isinstance(teacher, dict):
         return values
@@ -123,6 +157,8 @@ def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dic
             raise RecipeError(str(seen[0]), [f"teacher.recipe comes back to itself: {chain}"])
         nested = _inline(_read(path), path.parent, (*seen, path.resolve()))
         teacher = {**teacher, "recipe": nested}
+    elif isinstance(teacher.get("recipe"), dict):
+        teacher = {**teacher, "recipe": _inline(teacher["recipe"], folder, seen)}
     return {**values, "teacher": teacher}
 
 
