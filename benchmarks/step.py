@@ -84,7 +84,7 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
     return Contest(f"{names[0]} -> {names[1]}, batch {len(images)}", tuple(rows), peak=rows[-1].name)
 
 
-def steps(distiller: Distiller, step: Step, batch: Batch, parallel: Parallel) -> Callable[[int], object]:
+def steps(distiller: Distiller, step: Step[Batch], batch: Batch, parallel: Parallel) -> Callable[[int], object]:
     """So many steps of the training loop on one batch."""
     module = parallel.prepare(distiller)
     optimizer = parallel.prepare_optimizer(make_optimizer(distiller, SETTINGS))

@@ -22,7 +22,7 @@ from decant.engine.checkpoint import (
 )
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
-from decant.recipe import Recipe, RecipeError, recipe_from_dict, recipe_to_dict
+from decant.recipe import AnyRecipe, RecipeError, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
 RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
@@ -52,7 +52,7 @@ class RunFolder:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, parallel: Parallel) -> None:
+    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
@@ -144,7 +144,7 @@ class RunFolder:
                 values["resumed"] = [*values.get("resumed", []), moved]
         write_text(self._environment, json.dumps(values, indent=2) + "\n")
 
-    def _refuse_another(self, recipe: Recipe) -> None:
+    def _refuse_another(self, recipe: AnyRecipe) -> None:
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -157,7 +157,7 @@ class RunFolder:
                 )
             return
         try:
-            there = recipe_from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
+            there = recipe_as(type(recipe), json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
         except (RecipeError, json.JSONDecodeError) as error:
             raise FileExistsError(f"{self.path} holds a run whose recipe.json cannot be read: {error}") from None
         if there.trained != recipe.trained:

@@ -1,13 +1,24 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
 from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
-from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict
+from decant.recipe.loader import (
+    AnyRecipe,
+    RecipeError,
+    load_as,
+    load_recipe,
+    recipe_as,
+    recipe_from_dict,
+    recipe_hash,
+    recipe_to_dict,
+    task_of,
+)
 from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
 
 __all__ = [
     "KD_MATCHED",
+    "AnyRecipe",
     "CompareSettings",
     "Cosine",
     "MultiStep",
@@ -19,11 +30,14 @@ __all__ = [
     "TeacherSettings",
     "TrainSettings",
     "find_recipe",
+    "load_as",
     "load_recipe",
     "method_settings",
+    "recipe_as",
     "recipe_from_dict",
     "recipe_hash",
     "recipe_to_dict",
     "shipped_recipes",
+    "task_of",
     "with_candidate",
 ]

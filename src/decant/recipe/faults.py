@@ -12,13 +12,13 @@ from decant.methods import METHODS
 from decant.recipe.settings import Recipe
 
 
-def explain(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
+def explain(error: ValidationError, values: Mapping[str, Any], recipe: type[Any] = Recipe) -> list[str]:
     """One sentence per fault: the dotted key, what was expected, what came, and the nearest right name."""
-    return [_sentence(dict(fault), values) for fault in error.errors()]
+    return [_sentence(dict(fault), values, recipe) for fault in error.errors()]
 
 
-def _sentence(fault: dict[str, Any], values: Mapping[str, Any]) -> str:
-    location, owner = _follow(fault["loc"], values)
+def _sentence(fault: dict[str, Any], values: Mapping[str, Any], recipe: type[Any]) -> str:
+    location, owner = _follow(fault["loc"], values, recipe)
     key = ".".join(location) or "recipe"
     kind = fault["type"]
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
@@ -41,13 +41,17 @@ def _sentence(fault: dict[str, Any], values: Mapping[str, Any]) -> str:
     return f"{key}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
 
 
-def _follow(location: tuple[int | str, ...], values: Mapping[str, Any]) -> tuple[list[str], Any]:
+def _follow(location: tuple[int | str, ...], values: Mapping[str, Any], recipe: type[Any]) -> tuple[list[str], Any]:
     """The key as the user wrote it (without the tags pydantic puts in), and the class that owns its last part."""
-    kind: Any = Recipe
+    kind: Any = recipe
     value: Any = values
     path: list[str] = []
-    owner: Any = Recipe
+    owner: Any = recipe
     for part in location:
+        if isinstance(value, list) and isinstance(part, int):  # an entry of a list: of the kind that the list holds
+            kind, value = get_args(kind)[0], value[part]
+            path.append(str(part))
+            continue
         tagged = _variants(kind).get(str(part))
         if tagged is not None and isinstance(value, Mapping) and value.get("name") == part:
             kind = tagged

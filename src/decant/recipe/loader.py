@@ -10,12 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from decant.recipe.faults import explain
 from decant.recipe.settings import Recipe
+
+DEFAULT_TASK = "classification"
+TASKS = (DEFAULT_TASK, "detection")
+"""What recipes can teach; each task has a dataclass of its own."""
 
 
 class RecipeError(ValueError):
@@ -27,9 +31,21 @@ class RecipeError(ValueError):
         super().__init__(f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the recipe\n{lines}")
 
 
+class AnyRecipe(Protocol):
+    """A recipe of any task: a frozen dataclass that knows which part of it decides a result."""
+
+    @property
+    def trained(self) -> "AnyRecipe":
+        """The same without what trains nothing."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=AnyRecipe)
+
+
 @cache
-def _adapter() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)
+def _adapter(kind: type[AnyRecipe]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
@@ -38,22 +54,30 @@ def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Rec
     Raises:
         RecipeError: unknown keys, wrong types, impossible values; all of them at once.
     """
+    return recipe_as(Recipe, values, where=where)
+
+
+def recipe_as(kind: type[Kind], values: Mapping[str, Any], *, where: str = "recipe") -> Kind:
+    """The recipe of a plain dictionary as one of this dataclass; errors as for :func:`recipe_from_dict`."""
+    task = values.get("task", DEFAULT_TASK)
+    if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
+        raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     try:
         text = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
     try:
-        return _adapter().validate_json(text, strict=True)
+        return cast(Kind, _adapter(kind).validate_json(text, strict=True))
     except ValidationError as error:
-        raise RecipeError(where, explain(error, values)) from None
+        raise RecipeError(where, explain(error, values, kind)) from None
 
 
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+def recipe_to_dict(recipe: AnyRecipe) -> dict[str, Any]:
     """The recipe as plain JSON values; ``recipe_from_dict`` gives it back."""
-    return cast(dict[str, Any], json.loads(json.dumps(asdict(recipe))))
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(cast(Any, recipe)))))
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: AnyRecipe) -> str:
     """Hex digest of all that decides what the recipe trains (what it compares does not)."""
     values = recipe_to_dict(recipe.trained)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -71,13 +95,28 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_be
     Raises:
         RecipeError: the file is missing or not TOML, or the recipe has faults.
     """
+    return load_as(Recipe, path, overrides, overrides_beside=overrides_beside)
+
+
+def task_of(path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """What a recipe's file says that is learned."""
+    values = _read(Path(path))
+    for override in overrides:
+        _override(values, override)
+    return str(values.get("task", DEFAULT_TASK))
+
+
+def load_as(
+    kind: type[Kind], path: str | Path, overrides: Sequence[str] = (), *, overrides_beside: Path | None = None
+) -> Kind:
+    """Read a recipe as one of this dataclass; arguments and errors as for :func:`load_recipe`."""
     path = Path(path)
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
     for override in overrides:
         _override(values, override)
     # Paths of the file are resolved by now; what is left to resolve came with an override.
     values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
-    return recipe_from_dict(values, where=str(path))
+    return recipe_as(kind, values, where=str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
