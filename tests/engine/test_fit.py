@@ -32,7 +32,7 @@ def batches(sizes: tuple[int, ...] = SIZES) -> list[Batch]:
     ]
 
 
-def stepping(module: nn.Module) -> Step:
+def stepping(module: nn.Module) -> Step[Batch]:
     def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         assert batch.target is not None
         hard = F.cross_entropy(module(batch.images[0]), batch.target)

@@ -128,7 +128,7 @@ def test_the_network_of_given_weights_must_exist_too() -> None:
         ("seed", 1.0),
         ("data.name", "imagenet"),
         ("judged_on", "train"),
-        ("task", "detection"),
+        ("task", "segmentation"),
         ("train.precision", "fp8"),
         ("compare.tune", [1.0]),
         ("teacher.recipe", 3),
@@ -262,3 +262,9 @@ def test_what_is_probably_not_meant_is_remarked(train: dict[str, Any], method: A
     values = {"student": {"name": "resnet8"}, "data": {}, "method": method, "train": train}
     assert any(remark in said for said in recipe_from_dict(values).remarks)
     assert recipe_from_dict({**values, "train": {"epochs": 151}, "method": {"name": "kd"}}).remarks == ()
+
+
+def test_a_recipe_of_another_task_is_not_taken_for_a_faulty_one() -> None:
+    assert faults({"task": "detection", "student": {"name": "fasterrcnn_tiny_fpn"}}) == (
+        "task: this is a recipe of detection, but what was asked for is there for classification alone",
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from decant.data import ImageSet
 from decant.engine.distiller import Distiller
@@ -163,20 +163,26 @@ def estimate(
         copy.eval()
         with torch.no_grad():
             per_sample = seconds_of(lambda: copy.student(batch.images[0]), 1) / len(batch.index)
-    weights = sum(tensor.nbytes for tensor in distiller.state_dict().values())
-    where = folder
-    while not where.exists():
-        where = where.parent
+    needed, free = disk(folder, distiller, averaged=averaged)
     return Estimate(
         seconds=steps * per_step
         + evaluations * judged.size * per_sample
         + (forecast.seconds if forecast is not None else 0),
-        # Weights, momentum and average in the resume state, which is there twice while one replaces the other; a little
-        # for all that is not weights.
-        bytes=2 * (3 if averaged else 2) * weights + _BESIDES,
-        free=shutil.disk_usage(where).free,
+        bytes=needed,
+        free=free,
         forecast=forecast,
     )
+
+
+def disk(folder: Path, module: nn.Module, *, averaged: bool = False) -> tuple[int, int]:
+    """Largest size of the run folder while ``module`` is trained, and how much is free there, in bytes."""
+    weights = sum(tensor.nbytes for tensor in module.state_dict().values())
+    where = folder
+    while not where.exists():
+        where = where.parent
+    # Weights, momentum and average in the resume state, which is there twice while one replaces the other; a little
+    # for all that is not weights.
+    return 2 * (3 if averaged else 2) * weights + _BESIDES, shutil.disk_usage(where).free
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:

@@ -3,21 +3,33 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from decant.engine.optim import learning_rate_factor
 from decant.engine.parallel import Parallel
-from decant.interfaces import Batch
 from decant.recipe import TrainSettings
 
 
-class Step(Protocol):
+class Counted(Protocol):
+    """A batch of anything: it knows which samples it holds."""
+
+    @property
+    def index(self) -> Tensor:
+        """Position of each sample in its data set, (N,)."""
+        ...
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Counted)
+Met = TypeVar("Met", bound=Counted, contravariant=True)
+
+
+class Step(Protocol[Met]):
     """One forward pass of training: the loss of a batch, and its raw terms."""
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def __call__(self, batch: Met) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss to call ``backward`` on, and the terms to log."""
         ...
 
@@ -37,8 +49,8 @@ class NonFiniteLossError(RuntimeError):
 def fit_epoch(
     epoch: int,
     *,
-    step: Step,
-    batches: Iterable[Batch],
+    step: Step[AnyBatch],
+    batches: Iterable[AnyBatch],
     steps: int,
     module: nn.Module,
     optimizer: Any,

@@ -52,7 +52,8 @@ def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float
     """
     if isinstance(schedule, MultiStep):
         # The small step keeps an epoch that floating point puts just below the milestone on the right side of it.
-        return float(schedule.factor ** sum(epoch + 1e-9 >= milestone for milestone in schedule.milestones))
+        risen = min(epoch / schedule.warmup, 1.0) if schedule.warmup else 1.0
+        return risen * float(schedule.factor ** sum(epoch + 1e-9 >= milestone for milestone in schedule.milestones))
     if isinstance(schedule, Cosine):
         if epoch < schedule.warmup:
             return epoch / schedule.warmup

@@ -1,13 +1,15 @@
 """The only place that knows of devices, precision and processes: one Accelerator, every setting passed explicitly."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import GradientAccumulationPlugin, broadcast
+from accelerate.utils import GradientAccumulationPlugin, broadcast, gather_object
 from torch import Tensor, nn
+
+Item = TypeVar("Item")
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -107,6 +109,10 @@ class Parallel:
     def total(self, values: Tensor) -> Tensor:
         """Sum over processes."""
         return cast(Tensor, self._accelerator.reduce(values, reduction="sum"))
+
+    def gathered(self, items: list[Item]) -> list[Item]:
+        """The items of all processes, on every process."""
+        return cast(list[Item], gather_object(items)) if self.world > 1 else items
 
     def share_buffers(self, module: nn.Module) -> None:
         """Give every process the first one's buffers, such as BatchNorm's statistics, which each gathers for itself."""

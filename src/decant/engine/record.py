@@ -25,7 +25,7 @@ from decant.engine.checkpoint import (
 )
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
-from decant.recipe import Recipe, RecipeError, code_files, named_code, recipe_from_dict, recipe_to_dict
+from decant.recipe import AnyRecipe, RecipeError, code_files, named_code, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
 RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
@@ -55,7 +55,7 @@ class RunFolder:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, parallel: Parallel) -> None:
+    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
@@ -124,8 +124,8 @@ class RunFolder:
         if self.main:
             save_resume_state(self.resume_file, state)
 
-    def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str]) -> None:
-        """Write the student and then the summary; the resume state is of no use any more.
+    def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str], kept_as: str) -> None:
+        """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
@@ -133,8 +133,7 @@ class RunFolder:
             about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
             header = {"decant": json.dumps(about, sort_keys=True)}
-            kept = KEPT_TYPES[self._recipe.train.weights_type]
-            save_network(self.path / STUDENT_FILE, network, header, kept)
+            save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.resume_file.unlink(missing_ok=True)
         self._parallel.wait()
@@ -149,7 +148,7 @@ class RunFolder:
                 values["resumed"] = [*values.get("resumed", []), moved]
         write_text(self._environment, json.dumps(values, indent=2) + "\n")
 
-    def _refuse_another(self, recipe: Recipe) -> None:
+    def _refuse_another(self, recipe: AnyRecipe) -> None:
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -174,14 +173,14 @@ class RunFolder:
             )
 
 
-def keep_recipe(path: Path, recipe: Recipe) -> None:
+def keep_recipe(path: Path, recipe: AnyRecipe) -> None:
     """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
     for name, content in code_files(recipe).items():
         write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
     write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
 
 
-def kept_recipe(path: Path, recipe: Recipe) -> Recipe:
+def kept_recipe(path: Path, recipe: AnyRecipe) -> AnyRecipe:
     """The recipe that :func:`keep_recipe` wrote, without what it compares, to hold against ``recipe``; no code is run.
 
     Raises:
@@ -203,7 +202,7 @@ def kept_recipe(path: Path, recipe: Recipe) -> Recipe:
     if there.keys() - here.keys():
         differing = "; ".join(differences(values, recipe_to_dict(recipe.trained))[:4])
         raise FileExistsError(f"{path.parent} holds what is of another recipe ({differing}); give another folder")
-    return recipe_from_dict(values, same_code_as=recipe)
+    return recipe_as(type(recipe), values, same_code_as=recipe)
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from decant.models import create, load_weights
-from decant.recipe import Recipe, RecipeError, TeacherSettings, load_recipe, recipe_hash
+from decant.recipe import AnyRecipe, RecipeError, TeacherSettings, load_as, recipe_hash
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,30 @@ class Teacher:
         return {"name": self.name, "sha256": self.sha256, "top1": self.top1}
 
 
-def teacher_folder(teachers: Path, recipe: Recipe) -> Path:
+class Named(Protocol):
+    """Settings with a name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
+class Kept(AnyRecipe, Protocol):
+    """A recipe whose student may be somebody's teacher."""
+
+    @property
+    def student(self) -> Named:
+        """The network that is trained."""
+        ...
+
+    @property
+    def data(self) -> Named:
+        """The data set."""
+        ...
+
+
+def teacher_folder(teachers: Path, recipe: Kept) -> Path:
     """Where the teacher of this recipe is kept.
 
     A folder that holds this very recipe is found whatever its name: the hash in the name changes when recipes learn a
@@ -44,7 +67,7 @@ def teacher_folder(teachers: Path, recipe: Recipe) -> Path:
     stem = f"{recipe.student.name}-{recipe.data.name}"
     for kept in sorted(teachers.glob(f"{stem}-*/recipe.json")):
         try:
-            if load_recipe(kept, same_code_as=recipe).trained == recipe.trained:
+            if load_as(type(recipe), kept, same_code_as=recipe).trained == recipe.trained:
                 return kept.parent
         except RecipeError:
             continue  # of a version that this one cannot read, or of other code: not this teacher

@@ -1,7 +1,17 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
 from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
-from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict
+from decant.recipe.loader import (
+    AnyRecipe,
+    RecipeError,
+    load_as,
+    load_recipe,
+    recipe_as,
+    recipe_from_dict,
+    recipe_hash,
+    recipe_to_dict,
+    task_of,
+)
 from decant.recipe.own_methods import code_files, named_code
 from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
@@ -9,6 +19,7 @@ from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainS
 
 __all__ = [
     "KD_MATCHED",
+    "AnyRecipe",
     "CompareSettings",
     "Cosine",
     "MultiStep",
@@ -21,12 +32,15 @@ __all__ = [
     "TrainSettings",
     "code_files",
     "find_recipe",
+    "load_as",
     "load_recipe",
     "method_settings",
     "named_code",
+    "recipe_as",
     "recipe_from_dict",
     "recipe_hash",
     "recipe_to_dict",
     "shipped_recipes",
+    "task_of",
     "with_candidate",
 ]

@@ -14,13 +14,13 @@ from decant.recipe.own_methods import Load
 from decant.recipe.settings import Recipe
 
 
-def explain(error: ValidationError, values: Mapping[str, Any], code: Load) -> list[str]:
+def explain(error: ValidationError, values: Mapping[str, Any], code: Load, recipe: type[Any] = Recipe) -> list[str]:
     """One sentence per fault: the dotted key, what was expected, what came, and the nearest right name."""
-    return [_sentence(dict(fault), values, code) for fault in error.errors()]
+    return [_sentence(dict(fault), values, code, recipe) for fault in error.errors()]
 
 
-def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load) -> str:
-    location, owner = _follow(fault["loc"], values, code)
+def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load, recipe: type[Any]) -> str:
+    location, owner = _follow(fault["loc"], values, code, recipe)
     key = ".".join(location) or "recipe"
     kind = fault["type"]
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
@@ -43,12 +43,14 @@ def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load) -> s
     return f"{key}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
 
 
-def _follow(location: tuple[int | str, ...], values: Mapping[str, Any], code: Load) -> tuple[list[str], Any]:
+def _follow(
+    location: tuple[int | str, ...], values: Mapping[str, Any], code: Load, recipe: type[Any]
+) -> tuple[list[str], Any]:
     """The key as the user wrote it (without the tags pydantic puts in), and the class that owns its last part."""
-    kind: Any = Recipe
+    kind: Any = recipe
     value: Any = values
     path: list[str] = []
-    owner: Any = Recipe
+    owner: Any = recipe
     for part in location:
         if kind is MethodSettings and part in FORMS:
             continue

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,6 +18,10 @@ from decant.methods import ComposedSettings
 from decant.recipe.faults import explain
 from decant.recipe.own_methods import beside, code_files, load, loaded_by, refuse
 from decant.recipe.settings import Recipe
+
+DEFAULT_TASK = "classification"
+TASKS = (DEFAULT_TASK, "detection")
+"""What recipes can teach; each task has a dataclass of its own."""
 
 
 class RecipeError(ValueError):
@@ -29,9 +33,21 @@ class RecipeError(ValueError):
         super().__init__(f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the recipe\n{lines}")
 
 
+class AnyRecipe(Protocol):
+    """A recipe of any task: a frozen dataclass that knows which part of it decides a result."""
+
+    @property
+    def trained(self) -> "AnyRecipe":
+        """The same without what trains nothing."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=AnyRecipe)
+
+
 @cache
-def _adapter() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)
+def _adapter(kind: type[AnyRecipe]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def recipe_from_dict(
@@ -39,7 +55,7 @@ def recipe_from_dict(
     *,
     where: str = "recipe",
     trust_code: bool = False,
-    same_code_as: Recipe | None = None,
+    same_code_as: AnyRecipe | None = None,
 ) -> Recipe:
     """The recipe of a plain dictionary, such as a parsed file.
 
@@ -52,22 +68,37 @@ def recipe_from_dict(
     Raises:
         RecipeError: unknown keys, wrong types, impossible values, code that is not trusted; all of them at once.
     """
+    return recipe_as(Recipe, values, where=where, trust_code=trust_code, same_code_as=same_code_as)
+
+
+def recipe_as(
+    kind: type[Kind],
+    values: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Kind:
+    """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
+    task = values.get("task", DEFAULT_TASK)
+    if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
+        raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:
         text = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
     try:
-        recipe = _adapter().validate_json(text, strict=True, context=code)
+        recipe = cast(Kind, _adapter(kind).validate_json(text, strict=True, context=code))
         code_files(recipe)
     except ValidationError as error:
-        raise RecipeError(where, explain(error, values, code)) from None
+        raise RecipeError(where, explain(error, values, code, kind)) from None
     except ValueError as error:
         raise RecipeError(where, [str(error)]) from None
     return recipe
 
 
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+def recipe_to_dict(recipe: AnyRecipe) -> dict[str, Any]:
     """The recipe as plain JSON values; ``recipe_from_dict`` gives it back."""
     return cast(dict[str, Any], _plain(recipe))
 
@@ -82,7 +113,7 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: AnyRecipe) -> str:
     """Hex digest of all that decides what the recipe trains (what it compares does not)."""
     values = recipe_to_dict(recipe.trained)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -94,7 +125,7 @@ def load_recipe(
     *,
     overrides_beside: Path | None = None,
     trust_code: bool = False,
-    same_code_as: Recipe | None = None,
+    same_code_as: AnyRecipe | None = None,
 ) -> Recipe:
     """Read a recipe from a .toml file, or from the recipe.json of a run.
 
@@ -110,13 +141,41 @@ def load_recipe(
     Raises:
         RecipeError: the file is missing or not TOML, or the recipe has faults, or code that is not trusted.
     """
+    return load_as(
+        Recipe,
+        path,
+        overrides,
+        overrides_beside=overrides_beside,
+        trust_code=trust_code,
+        same_code_as=same_code_as,
+    )
+
+
+def task_of(path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """What a recipe's file says that is learned."""
+    values = _read(Path(path))
+    for override in overrides:
+        _override(values, override)
+    return str(values.get("task", DEFAULT_TASK))
+
+
+def load_as(
+    kind: type[Kind],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    overrides_beside: Path | None = None,
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Kind:
+    """Read a recipe as one of this dataclass; arguments and errors as for :func:`load_recipe`."""
     path = Path(path)
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
     for override in overrides:
         _override(values, override)
     # Paths of the file are resolved by now; what is left to resolve came with an override.
     values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
-    return recipe_from_dict(values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
+    return recipe_as(kind, values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
 
 
 def _read(path: Path) -> dict[str, Any]:

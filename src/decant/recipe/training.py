@@ -9,13 +9,17 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class MultiStep:
-    """The learning rate is multiplied by ``factor`` after each of the ``milestones`` (in completed epochs)."""
+    """The learning rate is multiplied by ``factor`` after each of the ``milestones`` (in completed epochs).
+
+    Before that it rises linearly from 0 over ``warmup`` epochs.
+    """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: Literal["multistep"] = "multistep"
     milestones: tuple[int, ...] = (150, 180, 210)
     factor: float = 0.1
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse milestones that do not rise, and a factor that would end or turn the training."""
@@ -23,6 +27,8 @@ class MultiStep:
             raise ValueError(f"milestones are rising epochs of at least 1, got {list(self.milestones)}")
         if not (math.isfinite(self.factor) and self.factor > 0):
             raise ValueError(f"factor must be a finite number above 0, got {self.factor}")
+        if not (math.isfinite(self.warmup) and self.warmup >= 0):
+            raise ValueError(f"warmup is a number of epochs of at least 0, got {self.warmup}")
 
 
 @dataclass(frozen=True)
