@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from decant.cli.options import CacheOption, WorkersOption, workers_of
+
 
 class _Commands(TyperGroup):
     """All commands: an interrupt ends in words, before typer makes it a silent exit."""
@@ -41,7 +43,9 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
 TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
-DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
 OnDeviceOption = Annotated[
@@ -79,6 +83,8 @@ def train(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -92,7 +98,7 @@ def train(
     settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -120,6 +126,8 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
@@ -137,7 +145,7 @@ def compare(
     settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
     if results is not None:
         refuse_results(results)
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -209,13 +217,15 @@ def evaluate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
 ) -> None:
     """Evaluate the student of a run on the test images."""
     from decant.engine import Places
     from decant.engine.judge import evaluate_run
 
     _use_threads(threads)
-    places = Places(teachers=TEACHERS, data=data, device=device, download=download)
+    places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
     judged = evaluate_run(run, places, weights=weights)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")

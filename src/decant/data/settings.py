@@ -1,9 +1,11 @@
 """What a recipe says about its data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-DatasetName = Literal["digits", "cifar10", "cifar100", "fake"]
+from decant.data.pictures.settings import PictureSettings
+
+DatasetName = Literal["digits", "cifar10", "cifar100", "fake", "pictures"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class DataSettings:
     fake_pixels: int = 32
     """Height and width of ``fake``'s images."""
 
+    pictures: PictureSettings = field(default_factory=PictureSettings)
+    """How ``pictures``, one's own, become images. ``padding`` and what begins with ``fake_`` are not for them."""
+
     def __post_init__(self) -> None:
         """Refuse values that no data set can serve."""
         names = get_args(DatasetName)
@@ -70,10 +75,10 @@ class DataSettings:
             at_least["view_seed"] = (self.view_seed, 0)
         if self.train_per_class is not None:
             at_least["train_per_class"] = (self.train_per_class, 1)
-        for field, (value, least) in at_least.items():
+        for name, (value, least) in at_least.items():
             if not least <= value < 2**63:
-                reason = " (one image of every class)" if field == "fake_train" else ""
-                raise ValueError(f"{field} is at least {least}{reason} and below 2**63; got {value}")
+                reason = " (one image of every class)" if name == "fake_train" else ""
+                raise ValueError(f"{name} is at least {least}{reason} and below 2**63; got {value}")
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "validation is the share of the training images held out, at least 0 and below 1; "
