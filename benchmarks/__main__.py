@@ -6,23 +6,23 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import loop, loss, step
-from benchmarks.options import PAIRS, Options
+from benchmarks import feature_step, loop, loss, step
+from benchmarks.options import PAIRS, WIDE, Options
 from benchmarks.reference import Reference
 from benchmarks.table import contest_markdown, where
 from benchmarks.timing import Contest, hold
 from decant.engine.checkpoint import write_text
 from decant.engine.environment import describe_environment
-from decant.engine.parallel import Parallel
 
 GROUPS: dict[str, Callable[[Options], Iterator[Contest]]] = {
     "loss": loss.contests,
-    "step": step.contests,
+    "step": lambda options: chain(step.contests(options), feature_step.contests(options)),
     "loop": loop.contests,
 }
 """What can be measured; another group is another function from options to contests."""
@@ -36,16 +36,17 @@ def measure(
 ) -> dict[str, Any]:
     """The groups of these names, each with what it ran on, as plain values for a JSON file."""
     groups = {}
+    parallel = options.parallel()
     for name in names:
         contests = []
         for contest in GROUPS[name](options):
-            timed = hold(contest, repeats=repeats, seconds=seconds)
+            timed = hold(contest, repeats=repeats, seconds=seconds, device=parallel.device)
             unit = contest.unit[0] if contest.unit is not None else None
             contests.append({"title": contest.title, "unit": unit, "rows": [asdict(row) for row in timed]})
             say(contest_markdown(contests[-1]))
         if contests:
             groups[name] = {
-                "environment": describe_environment(Parallel()),
+                "environment": describe_environment(parallel),
                 "allocator": allocator(),
                 "repeats": repeats,
                 "seconds": seconds,
@@ -86,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", default=[], metavar="GROUP", help=f"{', '.join(GROUPS)}; default: all")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: CUDA where there is one"
+    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of our networks' arithmetic")
     parser.add_argument("--reference", type=Path, help="a checkout of the reference implementation")
     parser.add_argument("--data", type=Path, help="the folder of CIFAR-100, for the group `loop`")
     parser.add_argument("--json", type=Path, help="file to keep the result in; other groups in it stay")
@@ -101,11 +106,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(chosen.threads)
     warnings.filterwarnings("ignore", module="mdistiller|torch.nn._reduction")  # the reference's own affair
     options = Options(
+        device=chosen.device,
+        precision=chosen.precision,
+        wide=WIDE if chosen.device != "cpu" and torch.cuda.is_available() else (),
         reference=Reference(chosen.reference) if chosen.reference is not None else None,
         folder=chosen.data,
         pairs=tuple(_pair(pair, parser) for pair in chosen.pair) if chosen.pair else PAIRS,
         compiled=not chosen.no_compile,
     )
+    try:
+        options.parallel()
+    except ValueError as error:
+        parser.error(str(error))
     names = chosen.groups or list(GROUPS)
     groups = measure(names, options, repeats=chosen.repeats, seconds=chosen.seconds, say=print)
     for name in names:

@@ -8,13 +8,13 @@ import torch
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def extra_bytes(work: Callable[[int], object]) -> int | None:
+def extra_bytes(work: Callable[[int], object], device: torch.device) -> int | None:
     """Peak of the memory in use while ``work(1)`` runs, minus what was in use before; None where nothing can tell.
 
-    On CUDA what its tensors take; on Linux what the process holds of the machine's memory, which is rounded to pages
-    and misses what comes out of memory that was freed but kept: only large pieces of work are told well.
+    On CUDA what its tensors take; else, on Linux, what the process holds of the machine's memory, which is rounded to
+    pages and misses what comes out of memory that was freed but kept: only large pieces of work are told well.
     """
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 # Module -> the names that are imported from it.
 _NEVER_CALLED = {"tensorboardX": ("SummaryWriter",), "tqdm": ("tqdm",), "yacs": (), "yacs.config": ("CfgNode",)}
@@ -57,11 +58,62 @@ class Reference:
         """Its training without a teacher, in training mode."""
         return self._methods["NONE"](student).train()
 
+    def reviewkd(self, student: nn.Module, teacher: nn.Module, images: Tensor) -> Any:
+        """Its ReviewKD with the weight 5, in training mode, built for the features that these images have."""
+        own, goal = (_features(network, images) for network in (student, teacher))
+        settings = SimpleNamespace(
+            SHAPES=[size for _, size in reversed(own)],
+            OUT_SHAPES=[size for _, size in reversed(goal)],
+            IN_CHANNELS=[channels for channels, _ in own],
+            OUT_CHANNELS=[channels for channels, _ in goal],
+            CE_WEIGHT=1.0,
+            REVIEWKD_WEIGHT=5.0,
+            WARMUP_EPOCHS=20,
+            STU_PREACT=False,
+            MAX_MID_CHANNEL=512,
+        )
+        distiller = self._methods["REVIEWKD"](student, teacher, SimpleNamespace(REVIEWKD=settings))
+        return distiller.to(images.device).train()
+
+    def crd(self, student: nn.Module, teacher: nn.Module, images: Tensor, samples: int) -> Any:
+        """Its CRD with a memory of so many samples, in training mode, for features as these images have."""
+        (own, _), (goal, _) = (_features(network, images)[-1] for network in (student, teacher))
+        settings = SimpleNamespace(
+            MODE="exact",
+            FEAT=SimpleNamespace(DIM=128, STUDENT_DIM=own, TEACHER_DIM=goal),
+            LOSS=SimpleNamespace(CE_WEIGHT=1.0, FEAT_WEIGHT=0.8),
+            NCE=SimpleNamespace(K=16384, MOMENTUM=0.5, TEMPERATURE=0.07),
+        )
+        with _without_cuda(importlib.import_module("mdistiller.distillers.CRD").AliasMethod):
+            distiller = self._methods["CRD"](student, teacher, SimpleNamespace(CRD=settings), samples)
+        return distiller.to(images.device).train()
+
     def cifar100(self, folder: Path) -> Any:
         """Its training set with its transform, from data in ``folder``."""
         return self._data.CIFAR100Instance(
             root=str(folder), download=False, train=True, transform=self._data.get_cifar100_train_transform()
         )
+
+
+def _features(network: nn.Module, images: Tensor) -> list[tuple[int, int]]:
+    """Channels and side of its stages after the stem and of the pooled feature."""
+    with torch.no_grad():
+        features = network(images[:2])[1]
+    return [(stage.shape[1], stage.shape[2]) for stage in features["feats"][1:]] + [
+        (features["pooled_feat"].shape[1], 1)
+    ]
+
+
+@contextmanager
+def _without_cuda(draws: Any) -> Iterator[None]:
+    """Its CRD moves the probabilities of its draws to a GPU, which may not be there and are not used here."""
+    moves = draws.cuda
+    if not torch.cuda.is_available():
+        draws.cuda = lambda self: None
+    try:
+        yield
+    finally:
+        draws.cuda = moves
 
 
 @contextmanager

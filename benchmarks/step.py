@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from benchmarks.reference import Reference
 from benchmarks.timing import Contest, Row
 from decant import Distiller
 from decant.engine.compiling import compile_distiller, compiled_step
-from decant.engine.fit import Step, fit_epoch
+from decant.engine.fit import fit_epoch
 from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.interfaces import Batch, Outputs
@@ -29,13 +30,17 @@ EPOCH = 20.0
 
 def contests(options: Options) -> Iterator[Contest]:
     """A contest per pair of networks."""
-    parallel = Parallel()
-    generator = torch.Generator().manual_seed(0)
-    shape = (options.batch_size, 3, options.pixels, options.pixels)
-    images = torch.randn(shape, generator=generator).to(parallel.device)
-    target = torch.randint(100, shape[:1], generator=generator).to(parallel.device)
+    parallel = options.parallel()
+    images = made_up_images(options, parallel)
+    target = torch.randint(100, (len(images),), generator=torch.Generator().manual_seed(0)).to(parallel.device)
     for names in options.pairs:
         yield _contest(names, images, target, parallel, options)
+
+
+def made_up_images(options: Options, parallel: Parallel) -> Tensor:
+    """A batch of noise: what the arithmetic is done on does not change how long it takes."""
+    shape = (options.batch_size, 3, options.pixels, options.pixels)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(parallel.device)
 
 
 def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: Parallel, options: Options) -> Contest:
@@ -49,22 +54,12 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
         known = Outputs(teacher(images))
 
     def ours(
-        teacher: nn.Module | None, *, given: Outputs | None = None, compiled: bool = False
+        teacher: nn.Module | None, *, given: Outputs | None = None, compiled: bool = False, cuda_graphs: bool = True
     ) -> Callable[[int], object]:
         method = "supervised" if teacher is None else DKDSettings()
         distiller = Distiller(create(names[1]), teacher, method)
         distiller.to(parallel.device).to(memory_format=layout)
-        if compiled and (reason := compile_distiller(distiller, batch, parallel)) is not None:
-            raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
-
-        def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-            with compiled_step(full=True) if compiled else nullcontext():
-                loss, terms, _ = distiller(
-                    batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
-                )
-            return loss, terms
-
-        return steps(distiller, step, batch, parallel)
+        return steps(distiller, batch, parallel, given=given, compiled=compiled, cuda_graphs=cuda_graphs)
 
     rows = [
         Row("teacher live, not folded", ours(teacher), live),
@@ -78,16 +73,35 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
             Row("teacher's logits given, compiled", ours(folded, given=known, compiled=True), alone),
             Row("student alone, compiled", ours(None, compiled=True), alone),
         ]
+        if parallel.device.type == "cuda":  # what the graphs are worth
+            rows.append(Row("teacher live, compiled, no graph", ours(folded, compiled=True, cuda_graphs=False), live))
     rows.append(matrix_product(options.matrix, parallel))
     if options.reference is not None:
         rows = [*_reference_rows(options.reference, names, images, target, (alone, live)), *rows]
     return Contest(f"{names[0]} -> {names[1]}, batch {len(images)}", tuple(rows), peak=rows[-1].name)
 
 
-def steps(distiller: Distiller, step: Step, batch: Batch, parallel: Parallel) -> Callable[[int], object]:
-    """So many steps of the training loop on one batch."""
+def steps(
+    distiller: Distiller,
+    batch: Batch,
+    parallel: Parallel,
+    *,
+    given: Outputs | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = True,
+) -> Callable[[int], object]:
+    """So many steps of the training loop on one batch; what the teacher says about it may be ``given``."""
+    if compiled and (reason := compile_distiller(distiller, batch, parallel, cuda_graphs=cuda_graphs)) is not None:
+        raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
     module = parallel.prepare(distiller)
     optimizer = parallel.prepare_optimizer(make_optimizer(distiller, SETTINGS))
+
+    def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        with compiled_step(full=True) if compiled else nullcontext():
+            loss, terms, _ = distiller(
+                batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
+            )
+        return loss, terms
 
     def work(times: int) -> object:
         return fit_epoch(
@@ -130,25 +144,24 @@ def _reference_rows(
     ]
 
 
-def reference_steps(distiller: nn.Module, images: Tensor, target: Tensor) -> Callable[[int], object]:
-    """So many steps as the reference's trainer makes them, without its bookkeeping."""
+def reference_steps(distiller: Any, images: Tensor, target: Tensor, **more: Tensor) -> Callable[[int], object]:
+    """So many steps as the reference's trainer makes them, without its bookkeeping; ``more`` is what a method asks."""
     optimizer = reference_optimizer(distiller)
 
     def work(times: int) -> None:
         for _ in range(times):
             optimizer.zero_grad()
-            _, losses = distiller(image=images, target=target, epoch=EPOCH)
+            _, losses = distiller(image=images, target=target, epoch=EPOCH, **more)
             sum(loss.mean() for loss in losses.values()).backward()
             optimizer.step()
 
     return work
 
 
-def reference_optimizer(distiller: nn.Module) -> torch.optim.Optimizer:
+def reference_optimizer(distiller: Any) -> torch.optim.Optimizer:
     """SGD as the reference's trainer sets it up."""
-    student = distiller.get_submodule("student")
     return torch.optim.SGD(
-        list(student.parameters()),
+        distiller.get_learnable_parameters(),
         lr=SETTINGS.learning_rate,
         momentum=SETTINGS.momentum,
         weight_decay=SETTINGS.weight_decay,

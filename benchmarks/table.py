@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.first_run import first_run_markdown
+
 _BLOCK = re.compile(r"<!-- benchmark: (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def contest_markdown(contest: dict[str, Any]) -> str:
-    """One contest: speeds relative to its first row, and the share of the peak where that was worked out."""
+    """One contest: speeds relative to its first row, the share of the peak if it has one, and what follows."""
     rows = contest["rows"]
     peak = any(row["share"] is not None for row in rows)
     memory = any(row["memory"] is not None for row in rows)
@@ -33,7 +35,8 @@ def contest_markdown(contest: dict[str, Any]) -> str:
         if memory:
             cells.append("" if row["memory"] is None else f"{row['memory']:.2f}")
         lines.append(cells)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{table}\n{more}" if (more := first_run_markdown(contest)) else table
 
 
 def group_markdown(group: dict[str, Any]) -> str:

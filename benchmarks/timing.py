@@ -17,8 +17,8 @@ class Row:
     Attributes:
         name: what it is.
         work: does the work so many times over.
-        operations: floating-point operations of doing it once, a multiply-add counted as two; None where that says
-            nothing.
+        operations: of doing it once: floating-point ones, a multiply-add counted as two, or the bytes that must be
+            moved, in a contest whose peak is a bandwidth; None where that says nothing.
     """
 
     name: str
@@ -70,28 +70,29 @@ class Timed:
     memory: float | None
 
 
-def hold(contest: Contest, *, repeats: int, seconds: float) -> list[Timed]:
+def hold(contest: Contest, *, repeats: int, seconds: float, device: torch.device) -> list[Timed]:
     """Time the rows of a contest, all of them in every round, so that what disturbs the machine disturbs all.
 
     Args:
         contest: who takes part.
         repeats: rounds.
         seconds: least time that a row works in a round.
+        device: where the work is done; a clock is read only when it has done what it was given.
     """
     # The first call allocates, compiles and picks algorithms; the second tells how often the work fits into the time.
     for row in contest.rows:
         row.work(1)
-    counts = [max(1, round(seconds / _time(row, 1))) for row in contest.rows]
+    counts = [max(1, round(seconds / _time(row, 1, device))) for row in contest.rows]
     rounds: list[list[float]] = []
     for number in range(repeats):
         # Each round starts elsewhere, so that no row always comes after the same disturbance.
         order = [(number + place) % len(contest.rows) for place in range(len(contest.rows))]
-        taken = {place: _time(contest.rows[place], counts[place]) / counts[place] for place in order}
+        taken = {place: _time(contest.rows[place], counts[place], device) / counts[place] for place in order}
         rounds.append([taken[place] for place in range(len(contest.rows))])
-    return [_timed(contest, place, rounds) for place in range(len(contest.rows))]
+    return [_timed(contest, place, rounds, device) for place in range(len(contest.rows))]
 
 
-def _timed(contest: Contest, place: int, rounds: list[list[float]]) -> Timed:
+def _timed(contest: Contest, place: int, rounds: list[list[float]], device: torch.device) -> Timed:
     row = contest.rows[place]
     times = [times[place] for times in rounds]
     speeds = [times[0] / times[place] for times in rounds]
@@ -104,7 +105,7 @@ def _timed(contest: Contest, place: int, rounds: list[list[float]]) -> Timed:
         speed_low=min(speeds),
         speed_high=max(speeds),
         share=_share(contest, row, place, rounds),
-        memory=_memory(contest, row),
+        memory=_memory(contest, row, device),
     )
 
 
@@ -117,20 +118,20 @@ def _share(contest: Contest, row: Row, place: int, rounds: list[list[float]]) ->
     return statistics.median(row.operations / peak.operations * times[where] / times[place] for times in rounds)
 
 
-def _memory(contest: Contest, row: Row) -> float | None:
-    if contest.unit is None or (extra := extra_bytes(row.work)) is None:
+def _memory(contest: Contest, row: Row, device: torch.device) -> float | None:
+    if contest.unit is None or (extra := extra_bytes(row.work, device)) is None:
         return None
     return extra / contest.unit[1]
 
 
-def _time(row: Row, times: int) -> float:
-    _synchronise()
+def _time(row: Row, times: int, device: torch.device) -> float:
+    _synchronise(device)
     start = time.perf_counter()
     row.work(times)
-    _synchronise()
+    _synchronise(device)
     return time.perf_counter() - start
 
 
-def _synchronise() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

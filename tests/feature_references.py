@@ -145,6 +145,15 @@ def ofd(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:
     return added(total) / len(student)
 
 
+def nd(student: Tensor, teacher: Tensor, direction: Tensor) -> Tensor:
+    """1 - <f_s, e_c> / max(|f_s|, |f_t|) (arXiv:2305.17007), mean over samples."""
+    total = []
+    for s, t, e in zip(student, teacher, direction, strict=True):
+        s_length, t_length = length(list(s)), length(list(t))
+        total.append(1 - dot(s, e) / (s_length if s_length > t_length else t_length))
+    return mean(total)
+
+
 def vid(mu: Tensor, log_scale: Tensor, teacher: Tensor, eps: float = 1e-5) -> Tensor:
     """Negative log-likelihood of a Gaussian without its constant (arXiv:1904.05835, eq. 5 and 6), mean over entries."""
     ((mu, teacher),) = sized([mu], [teacher])

@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.__main__ import keep, main, measure
+from benchmarks.first_run import EMPTY, FULL, first_run_markdown, share_of_misses
 from benchmarks.options import Options
 from benchmarks.reference import Reference
 from benchmarks.table import refreshed
 from benchmarks.timing import Contest, Row, hold
 from decant.data import DataSettings
 
+CPU = torch.device("cpu")
 TINY = Options(
+    device="cpu",
     pairs=(("resnet8", "resnet8"),),
     batch_size=4,
     pixels=8,
     matrix=16,
+    feature_pair=("resnet8", "resnet8"),
+    samples=200,
     logits=((4, 10),),
+    wide=((4, 12),),
     compiled=False,
     data=DataSettings(name="fake", padding=1, fake_train=100, fake_test=100, fake_classes=100, fake_pixels=8),
 )
@@ -34,9 +41,13 @@ def measured(*names: str) -> dict[str, Any]:
 def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
     groups = measured("loss", "step", "loop")
     rows = {name: [row["name"] for row in group["contests"][0]["rows"]] for name, group in groups.items()}
-    alike = ["teacher live", "student alone"]
-    assert rows["loop"] == alike
-    assert rows["loss"] == ["dkd_terms, as in training", "dkd_loss", "floor: a sum into a fresh output"]
+    assert rows["loop"] == ["teacher live", "teacher's table, empty", "teacher's table, full", "student alone"]
+    losses = ["dkd_terms, as in training", "dkd_loss", "floor: a sum into a fresh output"]
+    assert rows["loss"] == losses
+    *_, wide = groups["loss"]["contests"]
+    assert wide["title"] == "logits (4, 12), bfloat16"
+    assert [row["name"] for row in wide["rows"]] == [*losses, "floor: a copy"]
+    assert all(row["share"] > 0 for row in wide["rows"])
     assert rows["step"] == [
         "teacher live, not folded",
         "teacher live",
@@ -44,6 +55,10 @@ def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
         "student alone",
         "floor: product of 16 x 16 matrices",
     ]
+    features = {
+        contest["title"]: [row["name"] for row in contest["rows"]] for contest in groups["step"]["contests"][1:]
+    }
+    assert features == {f"{method}, resnet8 -> resnet8, batch 4": ["teacher live"] for method in ("reviewkd", "crd")}
     shares = [row["share"] for row in groups["step"]["contests"][0]["rows"]]
     assert shares[-1] == 1.0
     assert all(share > 0 for share in shares)
@@ -53,6 +68,7 @@ def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
     shown = refreshed(page, tmp_path)
     assert "stale" not in shown
     assert "| teacher live, not folded | " in shown
+    assert "| 240 epochs, table filled on the way | " in shown
     assert "median of 1 rounds" in shown
     assert refreshed(shown, tmp_path) == shown
 
@@ -81,17 +97,31 @@ def test_times_are_medians_and_speeds_are_ratios_within_a_round(monkeypatch: pyt
 
         return Row(name, work, operations)
 
-    slow, fast = hold(Contest("both", (row("slow", 5), row("fast", 10)), peak="fast"), repeats=3, seconds=1.0)
+    slow, fast = hold(
+        Contest("both", (row("slow", 5), row("fast", 10)), peak="fast"), repeats=3, seconds=1.0, device=CPU
+    )
     assert (slow.seconds, slow.low, slow.high, slow.speed) == (4.0, 2.0, 8.0, 1.0)
     assert (fast.seconds, fast.speed, fast.speed_low, fast.speed_high) == (2.0, 2.0, 1.0, 4.0)
     assert (slow.share, fast.share) == (0.25, 1.0)
+
+
+def test_a_first_run_is_mixed_of_steps_with_an_empty_and_a_full_table() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(7, (5000, 9), generator=generator)
+    distinct = sum(len(row.unique()) for row in drawn) / drawn.numel()
+    assert share_of_misses(views=7, epochs=9) == pytest.approx(distinct, abs=0.01)
+    assert share_of_misses(views=7, epochs=1) == pytest.approx(1.0)
+    rows = [{"name": EMPTY, "speed": 1.0}, {"name": FULL, "speed": 4.0}, {"name": f"{FULL}, compiled", "speed": 5.0}]
+    *_, line = first_run_markdown({"title": "loop", "rows": rows}).splitlines()
+    assert line == f"| 240 epochs, table filled on the way | {1 / (0.5222 + 0.4778 / 4):.2f} |"
+    assert first_run_markdown({"title": "step", "rows": rows[:1]}) == ""
 
 
 def test_the_work_is_repeated_until_the_time_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     ticks = count()
     monkeypatch.setattr("time.perf_counter", lambda: 0.125 * next(ticks))  # once before, once after the work
-    hold(Contest("one", (Row("only", asked.append),)), repeats=2, seconds=2.0)
+    hold(Contest("one", (Row("only", asked.append),)), repeats=2, seconds=2.0, device=CPU)
     assert asked == [1, 1, 16, 16]
 
 
@@ -100,6 +130,7 @@ def test_what_cannot_be_measured_is_said_beforehand(tmp_path: Path, capsys: pyte
         Reference(tmp_path)
     for arguments, message in (
         (["stepp"], "there is no group 'stepp'; there are: loss, step, loop"),
+        (["step", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["step", "--pair", "resnet56"], "--pair is teacher:student, such as resnet56:resnet20, got 'resnet56'"),
     ):
         with pytest.raises(SystemExit):
@@ -122,7 +153,8 @@ def large(times):
 
 
 rows = (Row("large", large), Row("small", lambda times: torch.ones(4)))
-for row in hold(Contest("memory", rows, unit=("tensor", 4 * entries)), repeats=1, seconds=0.0):
+contest = Contest("memory", rows, unit=("tensor", 4 * entries))
+for row in hold(contest, repeats=1, seconds=0.0, device=torch.device("cpu")):
     print(-1 if row.memory is None else row.memory)
 """
 

@@ -4,7 +4,7 @@ Shape legend, used everywhere: N samples, C classes, H x W pixels. Nothing here 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -80,7 +80,6 @@ class BuildContext:
         teacher_shapes: the same of the teacher.
         teacher_taps: module path of every tap that the teacher names.
         facts: facts about the training set; None outside the engine unless the caller gave them.
-        teacher_outputs: one pass of the teacher over the training set, without augmentation and in order.
     """
 
     student: nn.Module
@@ -89,7 +88,6 @@ class BuildContext:
     teacher_shapes: Shapes | None = None
     teacher_taps: Mapping[str, str] = field(default_factory=dict)
     facts: DataFacts | None = None
-    teacher_outputs: Callable[[], Iterator[tuple[Outputs, Batch]]] | None = None
 
 
 class Method(nn.Module, ABC):
@@ -104,6 +102,8 @@ class Method(nn.Module, ABC):
     """Names of the features it needs of both networks."""
     views: int = 1
     """Augmented views of each sample it wants per step."""
+    strong_views: int = 0
+    """How many of these, the last ones, shall be strong: changed in more than place."""
     gather: bool = False
     """Whether it must see the batch of all processes at once."""
     needs_teacher: bool = True
@@ -120,6 +120,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def weights(self, epoch: float) -> dict[str, float]:
         """The weight of every term after ``epoch`` completed epochs."""
+
+    def prepare(self, teacher_outputs: Iterator[tuple[Outputs, Batch]]) -> None:
+        """Called once before the first step of a training, with a pass of the teacher over the whole training set.
+
+        The pass has the logits and the features of ``taps`` for every sample, in order and without augmentation. The
+        teacher is run only as far as the iterator is read, which most methods do not. A training that is taken up again
+        is not prepared again: what is learned here belongs in buffers.
+        """
 
     def deployed(self, student: nn.Module) -> nn.Module:
         """The network that is saved and evaluated as the student; the student itself unless a method says otherwise."""

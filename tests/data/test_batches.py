@@ -86,9 +86,9 @@ def test_skipped_batches_are_not_rendered(monkeypatch: pytest.MonkeyPatch) -> No
     rendered = []
     render = Views.render
 
-    def counted(self: Views, images: Tensor, view_ids: Tensor) -> Tensor:
+    def counted(self: Views, images: Tensor, view_ids: Tensor, *, strong: bool) -> Tensor:
         rendered.append(len(view_ids))
-        return render(self, images, view_ids)
+        return render(self, images, view_ids, strong=strong)
 
     monkeypatch.setattr(Views, "render", counted)
     list(batches(start=5))

@@ -16,6 +16,7 @@ from decant.data import (
     PictureSet,
     PictureSettings,
     PictureSplits,
+    PictureViews,
     Views,
     epoch_batches,
     load,
@@ -187,6 +188,27 @@ def test_a_batch_is_windows_of_its_pictures(pets: Path) -> None:
         assert not torch.equal(*batch.images)
         met += batch.index.tolist()
     assert sorted(met) == list(range(train.size))
+
+
+def test_strong_views_are_windows_with_changes_of_their_own(pets: Path) -> None:
+    train = loaded(pets).train
+    views = views_of(settings(), train, seed=3)
+    assert isinstance(views, PictureViews)
+    for batch in batches(train, views_per_sample=2, strong_views=1):
+        assert isinstance(batch.target, torch.Tensor)
+        ids = batch.view_ids[1]
+        drawn = draws(ids)
+        pixels = [
+            torch.from_numpy(np.array(view(decode(train.path(place)).image, numbers, PICTURES, flip=True)))
+            for place, numbers in zip(batch.index.tolist(), drawn, strict=True)
+        ]
+        changed = views.strong(torch.stack(pixels).permute(0, 3, 1, 2), ids % views.strong.count)
+        assert torch.equal(batch.images[1], views.normalise(changed))
+        expected = views.strong.numbers(batch.index, seed=3, epoch=1, view=1)
+        assert torch.equal(ids % views.strong.count, expected)
+        assert int(ids.min()) >= 0
+    with pytest.raises(ValueError, match="these views have no strong ones"):
+        PictureViews(PICTURES, flip=True, seed=0).view_ids(torch.arange(3), 0, strong=True)
 
 
 def test_workers_change_no_batch(pets: Path) -> None:

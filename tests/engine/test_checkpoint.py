@@ -12,6 +12,7 @@ from decant.engine.checkpoint import (
     load_resume_state,
     random_state,
     restore_random_state,
+    round_weights,
     save_network,
     save_resume_state,
     write_atomically,
@@ -61,6 +62,29 @@ def test_a_saved_network_is_read_back_with_its_header(tmp_path: Path) -> None:
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
     with safe_open(tmp_path / "student.safetensors", framework="pt") as file:
         assert file.metadata() == {"network": "digits_student"}
+
+
+def test_half_the_file_holds_the_rounded_weights(tmp_path: Path) -> None:
+    network = create("digits_student", num_classes=10, in_channels=1)
+    save_network(tmp_path / "whole.safetensors", network, {})
+    round_weights(network, torch.float16)
+    save_network(tmp_path / "half.safetensors", network, {}, torch.float16)
+    again = create("digits_student", num_classes=10, in_channels=1)
+    load_weights(again, tmp_path / "half.safetensors")
+    for key, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value), key
+        assert again.state_dict()[key].dtype == value.dtype
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * (tmp_path / "whole.safetensors").stat().st_size
+
+
+def test_weights_beyond_the_range_of_the_type_stay_as_they_were() -> None:
+    network = nn.Linear(2, 2)
+    with torch.no_grad():
+        network.weight[0, 0] = 1e5
+        network.bias[0] = 0.1
+    with pytest.raises(ValueError, match=r"range of torch\.float16: weight; keep the weights as fp32"):
+        round_weights(network, torch.float16)
+    assert network.bias[0] == torch.tensor(0.1)
 
 
 def test_a_resume_state_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from safetensors.torch import save_file
 from decant.engine.compare import compare
 from decant.engine.plan import FIRST_TUNING_SEED
 from decant.evidence import Comparison, read_run
-from decant.methods import DKDSettings, KDSettings
+from decant.methods import ComposedSettings, DKDSettings, KDSettings, TTMSettings
 from decant.recipe import CompareSettings, NetworkSettings, Recipe, TeacherSettings
+from decant.report import summary_markdown
 from engine.tiny import (
     DATA,
     TEACHER,
@@ -69,6 +71,25 @@ def test_settings_are_tuned_on_validation_images_with_seeds_of_their_own(tmp_pat
     assert comparison.split == "test"
     assert "up: weight = 6 was best on the validation images" in heard.lines
     assert any("12 of 12 runs to do, about " in line for line in heard.lines)
+
+
+def test_a_composed_method_is_tuned_by_a_part_shares_the_table_and_is_shown_by_its_parts(tmp_path: Path) -> None:
+    both = ComposedSettings((KDSettings(task_weight=0.0), TTMSettings(task_weight=0.0, warmup=0)))
+    settings = CompareSettings(methods={"kd & ttm": both}, tune={"kd & ttm": {"kd.weight": (NOTHING, MUCH)}})
+    planned = replace(tuned(), compare=settings)
+    planned = replace(planned, train=replace(planned.train, teacher_cache="views"))
+    comparison = run(planned, ["kd", "kd & ttm"], 1, tmp_path, Heard())
+    result = comparison.result("kd & ttm")
+    assert result.method == "kd+ttm"
+    assert (result.settings["kd"]["task_weight"], result.settings["ttm"]["warmup"]) == (0.0, 0)
+    assert result.tuning is not None
+    assert result.settings["kd"]["weight"] == result.tuning.chosen
+    assert set(result.tuning.candidates) == {NOTHING, MUCH}
+    page = summary_markdown(comparison, command="decant compare")
+    assert re.search(r"\| kd & ttm \| kd \(task weight 0, weight \d.*\), ttm \(task weight 0, .*\) \|", page)
+    (row, *_) = (tmp_path / "all" / "kd & ttm" / "seed-0" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(row)["terms"].keys() == {"hard", "kd", "ttm"}
+    assert json.loads(row)["teacher_hits"] == 1, "kd of this seed met the same views"
 
 
 def test_finished_runs_stay_and_more_seeds_add_to_them(tmp_path: Path) -> None:

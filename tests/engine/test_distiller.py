@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decant import Distiller
-from decant.interfaces import BuildContext, Outputs
+from decant.interfaces import BuildContext, MethodSettings, Outputs
 from decant.losses import dkd_terms
 from decant.methods import DKDSettings, KDSettings
 from engine.toy_methods import Remembers, batch, hinting, network, same, state, train
@@ -41,6 +42,23 @@ def test_a_method_by_name_has_its_defaults(student: nn.Module, teacher: nn.Modul
     images, target = batch()
     by_name, by_settings = (Distiller(student, teacher, method).eval() for method in ("kd", KDSettings()))
     assert torch.equal(by_name(images, target).loss, by_settings(images, target).loss)
+
+
+def test_a_list_of_methods_is_composed(student: nn.Module, teacher: nn.Module) -> None:
+    images, target = batch()
+    settings = DKDSettings(beta=2.0, warmup=0)
+    lists: list[Sequence[str | MethodSettings]] = [["ttm", settings], ("ttm", settings)]
+    for methods in lists:
+        distiller = Distiller(student, teacher, methods).eval()
+        loss, terms, _ = distiller(images, target)
+        assert terms.keys() == {"hard", "ttm", "tckd", "nckd"}
+        alone = [Distiller(student, teacher, method).eval()(images, target).loss for method in methods]
+        torch.testing.assert_close(loss, alone[0] + alone[1] - terms["hard"])
+    with pytest.raises(ValueError, match=r"one task_weight; got dkd 1, kd 0\.1"):
+        Distiller(student, teacher, ["dkd", "kd"])
+    wrong: Any = [settings, KDSettings]
+    with pytest.raises(TypeError, match="method is a name, settings, a list of these or a built Method, got <class"):
+        Distiller(student, teacher, wrong)
 
 
 def test_the_teacher_is_no_part_of_the_module(student: nn.Module, teacher: nn.Module) -> None:
@@ -88,8 +106,12 @@ def test_a_method_that_needs_no_teacher_does_not_run_it(student: nn.Module) -> N
     ("method", "error", "message"),
     [
         ("dkdd", ValueError, "there is no method 'dkdd'; there are: supervised, kd, fitnet, at, "),
-        (3, TypeError, "method is a name, settings or a built Method, got 3"),
-        (DKDSettings, TypeError, r"method is a name, settings or a built Method, got <class .*DKDSettings'>; call it"),
+        (3, TypeError, "method is a name, settings, a list of these or a built Method, got 3"),
+        (
+            DKDSettings,
+            TypeError,
+            r"method is a name, settings, a list of these or a built Method, got <class .*DKDSettings'>; call it",
+        ),
     ],
 )
 def test_what_is_no_method_is_refused(

@@ -32,6 +32,7 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     distiller = Distiller(student, teacher, settings_of(name), example=images, facts=facts())
     distiller.to(device)
     images, index, target = images.to(device), index.to(device), target.to(device)
+    distiller.prepare([(images, target)])
     optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-3))
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     parameters = {**dict(student.named_parameters()), **dict(distiller.method.named_parameters(prefix="method"))}

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,11 +50,40 @@ def test_no_path_of_this_machine_is_kept(tmp_path: Path) -> None:
             assert str(tmp_path).encode() not in path.read_bytes(), path
 
 
-def test_results_that_are_there_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
-    refuse_results(tmp_path / "new")
+def plan(tmp_path: Path, names: Sequence[str] = NAMES, *, seeds: int = 1, of: Recipe | None = None) -> Plan:
+    return Plan(of or recipe(DKDSettings()), names, seeds, tmp_path / "all")
+
+
+def test_a_folder_that_holds_anything_else_is_refused(tmp_path: Path) -> None:
+    refuse_results(plan(tmp_path), tmp_path / "new")
     (tmp_path / "empty").mkdir()
-    refuse_results(tmp_path / "empty")
+    refuse_results(plan(tmp_path), tmp_path / "empty")
     (tmp_path / "file").write_text("")
     for taken in (tmp_path, tmp_path / "file"):
-        with pytest.raises(FileExistsError, match="is there already; remove it first"):
-            refuse_results(taken)
+        with pytest.raises(FileExistsError, match="holds no comparison; remove it first"):
+            refuse_results(plan(tmp_path), taken)
+
+
+def test_results_grow_by_methods_and_seeds(tmp_path: Path) -> None:
+    of = recipe(DKDSettings())
+    results = published(of, tmp_path)
+    before = (results / "dkd" / "seed-0" / "summary.json").read_bytes()
+    more = [*NAMES, "kd"]
+    write_comparison(compare(of, more, 2, tmp_path / "all", places(tmp_path)), tmp_path / "all", command="decant more")
+    publish(Plan(of, more, 2, tmp_path / "all"), tmp_path / "teachers", results)
+    assert (results / "dkd" / "seed-0" / "summary.json").read_bytes() == before
+    assert (results / "kd" / "seed-1" / "summary.json").is_file()
+    assert "decant more" in (results / "README.md").read_text()
+
+
+def test_results_neither_shrink_nor_mix_with_other_runs(tmp_path: Path) -> None:
+    results = published(recipe(DKDSettings()), tmp_path)
+    with pytest.raises(FileExistsError, match=r"shows more than this comparison would \(dkd\)"):
+        refuse_results(plan(tmp_path, ["supervised"]), results)
+    other = plan(tmp_path, of=recipe(DKDSettings(), epochs=9))
+    with pytest.raises(FileExistsError, match=r"another recipe .*train\.epochs"):
+        refuse_results(other, results)
+    summary = tmp_path / "all" / "dkd" / "seed-0" / "summary.json"
+    summary.write_text(summary.read_text() + " ")
+    with pytest.raises(FileExistsError, match="runs of two origins are not mixed"):
+        publish(plan(tmp_path), tmp_path / "teachers", results)

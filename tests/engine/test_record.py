@@ -150,3 +150,5 @@ def test_differences_are_named_by_their_dotted_keys() -> None:
     here = {"a": 1, "b": {"c": [1, 3], "d": None}, "e": None}
     assert differences(there, here) == ["b.c: there [1, 2], here [1, 3]", "e.f: there 2, here None"]
     assert differences(there, there) == []
+    several: list[dict[str, Any]] = [{"method": [{"name": "dkd", "beta": beta}, {"name": "at"}]} for beta in (2, 4)]
+    assert differences(*several) == ["method.0.beta: there 2, here 4"]

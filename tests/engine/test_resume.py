@@ -10,7 +10,7 @@ import torch
 
 from decant.engine import train
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
 from engine.tiny import (
     DATA,
     Heard,
@@ -36,6 +36,8 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "dropout": (DKDSettings(), {"student": "with_dropout"}),
     "vid": (METHODS["vid"](), {}),
     "crd": (METHODS["crd"](), {"ema": 0.9}),
+    "dkd+reviewkd": (ComposedSettings((DKDSettings(warmup=2), METHODS["reviewkd"]())), {}),
+    "nd": (METHODS["nd"](), {}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES

@@ -83,6 +83,22 @@ def test_the_saved_weights_are_those_that_were_judged(tmp_path: Path) -> None:
     assert header["classes"] == [f"class {index}" for index in range(CLASSES)]
 
 
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_weights_kept_in_half_the_space_are_those_that_were_judged(tmp_path: Path, ema: float | None) -> None:
+    whole = train(recipe(ema=ema), tmp_path / "whole", places(tmp_path))
+    summary = train(recipe(ema=ema, weights_type="fp16"), tmp_path / "half", places(tmp_path))
+    kept = weights_of(tmp_path / "half")
+    assert {value.dtype for value in kept.values() if value.is_floating_point()} == {torch.float16}
+    for key, value in weights_of(tmp_path / "whole").items():
+        assert torch.equal(value.to(kept[key].dtype), kept[key]), key
+    network = create("digits_student", num_classes=CLASSES, in_channels=3)
+    load_weights(network, tmp_path / "half" / "student.safetensors")
+    score = evaluate(network, splits().test, on_cpu())
+    assert score.loss == pytest.approx(summary["last"]["loss"], abs=1e-12)
+    assert summary["last"]["loss"] != whole["last"]["loss"]
+    assert summary["last"]["train_loss"] == whole["last"]["train_loss"]
+
+
 def test_a_moving_average_is_what_is_judged_and_saved(tmp_path: Path) -> None:
     summary = train(recipe(ema=0.99), tmp_path / "ema", places(tmp_path))
     train(recipe(), tmp_path / "plain", places(tmp_path))

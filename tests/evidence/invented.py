@@ -18,6 +18,7 @@ def write_run(
     *,
     method: str = "dkd",
     settings: Mapping[str, Any] | None = None,
+    methods: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     top1: Sequence[float] = (80.0, 92.5, 92.0),
     split: str = "test",
@@ -36,7 +37,7 @@ def write_run(
     rows = [{"epoch": epoch, "split": split, "top1": value, "loss": 0.5} for epoch, value in enumerate(top1, start=1)]
     recipe = {
         "seed": seed,
-        "method": {"name": method, **(settings or {})},
+        "method": list(methods) or {"name": method, **(settings or {})},
         "data": {"name": "digits", "padding": 1, "view_seed": None, "train_per_class": None, **(data or {})},
         "student": {"name": student},
         "train": {"epochs": len(rows), "learning_rate": 0.1, **(train or {})},

@@ -29,6 +29,16 @@ def test_a_finished_run_says_what_its_files_say(tmp_path: Path) -> None:
     assert contents(folder) == before
 
 
+def test_a_composed_method_is_called_after_its_parts(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "one", settings={"beta": 2.0}))
+    assert (run.method, run.settings) == ("dkd", {"beta": 2.0})
+    parts = [{"name": "dkd", "beta": 2.0}, {"name": "at", "weight": 3.0}]
+    run = read_run(write_run(tmp_path / "two", methods=parts))
+    assert (run.method, run.settings) == ("dkd+at", {"dkd": {"beta": 2.0}, "at": {"weight": 3.0}})
+    with pytest.raises(ValueError, match=r"expected a method with a name in .*recipe\.json"):
+        read_run(write_run(tmp_path / "unnamed", methods=[parts[0], {"weight": 3.0}]))
+
+
 def test_an_unfinished_run_is_read_as_far_as_it_got(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", finished=False))
     assert not run.finished

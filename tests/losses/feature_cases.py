@@ -57,6 +57,7 @@ WIDER = ((3, 3, 4, 4), (3, 5, 2, 2))
 LARGER = ((3, 3, 8, 4), (3, 5, 4, 2))
 DEEP = ((2, 6, 2, 2),)
 MARGIN = torch.tensor([-0.2, -0.7, -1.1], dtype=torch.float64)
+DIRECTION = torch.tensor([[0, 0, 1], [1, 0, 0], [0.6, 0, -0.8], [0, 1, 0], [0.3, 0, 0]], dtype=torch.float64)
 
 CASES: dict[str, Case] = {
     "at": Case(*on_stages(losses.at_loss, references.at), EQUAL, WIDER),
@@ -81,6 +82,7 @@ CASES: dict[str, Case] = {
     "sp": Case(*on_one(losses.sp_loss, references.sp), ((4, 3),), ((4, 5),)),
     "sp, maps": Case(*on_one(losses.sp_loss, references.sp), ((4, 2, 2, 2),), ((4, 3, 3),)),
     "ofd": Case(*on_one(losses.ofd_loss, references.ofd, margin=MARGIN), ((2, 3, 4, 4),), ((2, 3, 4, 4),)),
+    "nd": Case(*on_one(losses.nd_loss, references.nd, direction=DIRECTION), ((5, 3),), ((5, 3),)),
     "vid": Case(vid(losses.vid_loss), vid(references.vid), ((2, 3, 2, 2), (3,)), ((2, 3, 4, 4),)),
     "nce": Case(nce(losses.nce_loss), nce(references.nce), ((4,), (4, 6)), ()),
 }

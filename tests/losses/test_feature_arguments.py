@@ -12,6 +12,7 @@ from decant.losses import (
     hcl_loss,
     kdsvd_loss,
     nce_loss,
+    nd_loss,
     nst_loss,
     ofd_loss,
     pkt_loss,
@@ -20,7 +21,7 @@ from decant.losses import (
     vid_loss,
 )
 
-MAPS = torch.zeros(2, 3, 4, 4)
+MAPS, VECTORS = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3)
 ON_STAGES = [at_loss, nst_loss, kdsvd_loss, hcl_loss]
 ON_VECTORS = [pkt_loss, rkd_loss]
 by_name = lambda value: getattr(value, "__name__", None)  # noqa: E731
@@ -86,6 +87,9 @@ def test_what_has_no_bridge_is_told_to_build_one() -> None:
         (lambda: ofd_loss(MAPS, MAPS, torch.zeros(4)), r"margin must have one value per channel, \(3,\), got \(4,\)"),
         (lambda: vid_loss(MAPS, torch.zeros(1), MAPS), r"the teacher has 3 channels; .* 3 channels and shape \(1,\)"),
         (lambda: vid_loss(MAPS[:, :2], torch.zeros(3), MAPS), "the teacher has 3 channels; .* got 2 channels"),
+        (lambda: nd_loss(VECTORS, VECTORS[:, :2], VECTORS), r"same shape here, got \(2, 3\) and \(2, 2\); bring the"),
+        (lambda: nd_loss(VECTORS, VECTORS, VECTORS[0]), r"one vector per sample, \(2, 3\), got \(3,\)"),
+        (lambda: nd_loss(MAPS, MAPS, MAPS), r"the student's features must be vectors \(N, D\), got shape"),
         (lambda: nce_loss(torch.zeros(2), torch.zeros(2), 5), r"negatives \(N, K\) .* got \(2,\) and \(2,\)"),
         (lambda: nce_loss(torch.zeros(2), torch.zeros(2, 0), 5), r"N and K at least 1, got \(2,\) and \(2, 0\)"),
         (lambda: nce_loss(torch.zeros(2), torch.zeros(2, 3), 0), "size, .* must be at least 1, got 0"),

@@ -12,6 +12,7 @@ from decant.losses import (
     hcl_loss,
     kdsvd_loss,
     nce_loss,
+    nd_loss,
     nst_loss,
     ofd_loss,
     pkt_loss,
@@ -50,6 +51,27 @@ def test_any_other_student_has_a_loss(name: str) -> None:
 def test_a_partial_distance_is_zero_for_a_copy_even_of_what_the_margin_raises() -> None:
     teacher = normal(2, 3, 4, 4)
     assert ofd_loss(teacher, teacher, torch.full((3,), -0.5)) == 0
+
+
+def test_a_feature_is_told_its_direction_always_and_its_length_only_up_to_the_teachers() -> None:
+    direction, across, teacher = torch.tensor([[[0.6, 0.8]], [[-0.8, 0.6]], [[0.0, 2.0]]], dtype=torch.float64)
+    for length, expected in ((0.0, 1.0), (0.5, 0.75), (2.0, 0.0), (50.0, 0.0), (-1.0, 1.5), (-7.0, 2.0)):
+        student = (length * direction).requires_grad_()
+        value = nd_loss(student, teacher, direction)
+        assert value.item() == pytest.approx(expected)
+        (gradient,) = torch.autograd.grad(value, student)
+        grows = (gradient * direction).sum().item()
+        assert grows == pytest.approx(-0.5 if abs(length) < 2 else 0.0 if length != 2 else -0.25)
+    turned = nd_loss(3 * (direction + across), teacher, direction)
+    assert turned.item() == pytest.approx(1 - math.sqrt(0.5))
+
+
+def test_mixed_directions_give_the_expected_loss() -> None:
+    student, teacher, directions = normal(3, 4), normal(3, 4) ** 2, torch.eye(4).double()
+    losses = [nd_loss(student, teacher, directions[c].expand(3, 4)) for c in (1, 2)]
+    mixed = 0.3 * directions[1] + 0.7 * directions[2]
+    expected = 0.3 * losses[0] + 0.7 * losses[1]
+    torch.testing.assert_close(nd_loss(student, teacher, mixed.expand(3, 4)), expected)
 
 
 @pytest.mark.parametrize("name", ["at", "nst", "sp", "pkt", "rkd"])
@@ -155,7 +177,7 @@ def test_a_contrast_stays_finite_for_certain_networks(sign: float) -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-DEAD = ["at", "nst", "nst, many channels", "kdsvd", "hcl", "pkt", "rkd", "sp", "ofd"]
+DEAD = ["at", "nst", "nst, many channels", "kdsvd", "hcl", "pkt", "rkd", "sp", "ofd", "nd"]
 
 
 @pytest.mark.parametrize("name", DEAD)

@@ -1,12 +1,13 @@
 """Networks, data facts and contexts that methods of the tests are built from."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from decant.engine.shapes import dry_shapes, taps_of
-from decant.interfaces import BuildContext, DataFacts, MethodSettings
+from decant.interfaces import Batch, BuildContext, DataFacts, MethodSettings, Outputs
 from decant.methods import METHODS, CRDSettings
 from decant.models import create
 
@@ -27,6 +28,11 @@ def settings_of(name: str, **values: float) -> MethodSettings:
     """A method's settings; with few negatives, the data being small."""
     settings = METHODS[name](**values)
     return replace(settings, negatives=64, dimension=16) if isinstance(settings, CRDSettings) else settings
+
+
+def said(outputs: Outputs, target: Tensor) -> Iterator[tuple[Outputs, Batch]]:
+    """One batch as a pass of the teacher over the training set, for methods that ask for one."""
+    yield outputs, Batch((torch.zeros(len(target), 1),), target, torch.arange(len(target)))
 
 
 def facts(size: int = 48) -> DataFacts:

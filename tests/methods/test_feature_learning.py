@@ -55,7 +55,8 @@ def learned(name: str, *, from_mixed: bool) -> Learned:
         return Learned(before, term(right), term(mixed))
 
 
-@pytest.mark.parametrize("name", FEATURE_METHODS)
+# The class means of an untrained teacher all point the same way: nd has a test of its own.
+@pytest.mark.parametrize("name", [name for name in FEATURE_METHODS if name != "nd"])
 def test_the_student_comes_to_have_the_features_of_its_own_teacher(name: str) -> None:
     taught, control = learned(name, from_mixed=False), learned(name, from_mixed=True)
     clearly = 0.1 * taught.before

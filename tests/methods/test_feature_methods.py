@@ -12,7 +12,7 @@ from decant import losses
 from decant.interfaces import Batch, BuildContext, Method, Outputs, Shapes
 from decant.methods import METHODS, OFD, VID, CRDSettings, FitNet, FitNetSettings, ReviewKD, ReviewKDSettings
 from decant.models import create
-from methods.building import CLASSES, FEATURE_METHODS, context, digits_context, settings_of
+from methods.building import CLASSES, FEATURE_METHODS, context, digits_context, said, settings_of
 
 RELATIONAL = {"pkt", "rkd", "sp", "crd"}
 STAGES = ("stage1", "stage2")
@@ -23,7 +23,7 @@ TAPS = {
     "ofd": BEFORE,
     "reviewkd": (*STAGES, *BEFORE, "pooled"),
     **dict.fromkeys(("at", "nst", "kdsvd", "vid"), STAGES),
-    **dict.fromkeys(("pkt", "rkd", "crd"), ("pooled",)),
+    **dict.fromkeys(("pkt", "rkd", "crd", "nd"), ("pooled",)),
 }
 SAMPLES = 12
 
@@ -43,7 +43,9 @@ def built(name: str, **values: Any) -> tuple[Method, Outputs, Outputs]:
     method = settings_of(name, **values).build(made)
     assert made.student_shapes is not None
     assert made.teacher_shapes is not None
-    return method, outputs(made.student_shapes, method, 1), outputs(made.teacher_shapes, method, 2)
+    teacher = outputs(made.teacher_shapes, method, 2)
+    method.prepare(said(teacher, TARGET))
+    return method, outputs(made.student_shapes, method, 1), teacher
 
 
 def batch(target: Tensor | None) -> Batch:
@@ -174,7 +176,7 @@ def test_shapes_are_asked_for_where_none_are_known(name: str) -> None:
         METHODS[name]().build(BuildContext(student=nn.Identity()))
 
 
-ON_STAGES = [name for name in NEEDS_SHAPES if name not in ("fitnet", "crd")]
+ON_STAGES = [name for name in NEEDS_SHAPES if name not in ("fitnet", "crd", "nd")]
 
 
 @pytest.mark.parametrize("name", ON_STAGES)
@@ -277,6 +279,7 @@ PROTOCOL: dict[str, dict[str, float]] = {
     "sp": {"weight": 3000.0},
     "crd": {"weight": 0.8, "dimension": 128, "negatives": 16384, "momentum": 0.5, "temperature": 0.07},
     "reviewkd": {"weight": 5.0, "warmup": 20},
+    "nd": {"weight": 2.0},
 }
 
 

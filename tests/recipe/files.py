@@ -37,6 +37,10 @@ def minimal(**tables: Any) -> dict[str, Any]:
     return {"student": {"name": "resnet8x4"}, "data": {"name": "cifar100"}, **tables}
 
 
+COMPOSED = [{"name": "dkd", "beta": 4.0}, {"name": "reviewkd", "weight": 2.0}]
+"""Two methods, as a recipe lists them."""
+
+
 def distilled(**tables: Any) -> dict[str, Any]:
     """A recipe with a teacher and every kind of table."""
     teacher = minimal(student={"name": "resnet32x4"}, train={"epochs": 3, "schedule": {"name": "onecycle"}})

@@ -8,7 +8,7 @@ import pytest
 
 from decant.methods import METHODS
 from decant.recipe import RecipeError, recipe_from_dict
-from recipe.files import distilled, minimal
+from recipe.files import COMPOSED, distilled, minimal
 
 
 def faults(values: dict[str, Any]) -> tuple[str, ...]:
@@ -64,6 +64,38 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(key: str, near: str)
 )
 def test_an_unknown_name_is_answered_with_the_nearest(key: str, given: str, near: str) -> None:
     assert faults(put(distilled(), key, given)) == (f"{key}: there is no {given!r}; {near}",)
+
+
+def test_faults_in_a_list_of_methods_are_told_with_their_position() -> None:
+    two = [{"name": "dkd", "betta": 2.0, "alpha": True}, {"name": "reviewkdd"}, {"weight": 1.0}, 3]
+    assert faults(distilled(method=two)) == (
+        "method.0.alpha: input should be a valid number, got True",
+        "method.0.betta: no such setting; did you mean 'beta'?",
+        "method.1.name: there is no 'reviewkdd'; did you mean 'reviewkd'?",
+        "method.2.name: is missing",
+        "method.3: input should be an object, got 3",
+    )
+    (fault,) = faults(distilled(compare={"methods": {"both": [COMPOSED[0], {"name": "kd", "wieght": 1.0}]}}))
+    assert fault == "compare.methods.both.1.wieght: no such setting; did you mean 'weight'?"
+    (fault,) = faults(distilled(teacher={"recipe": minimal(method=[*COMPOSED, {"name": "at", "power": 0.0}])}))
+    assert fault == "teacher.recipe.method.2: power must be finite and at least 1, got 0.0"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ([], "method: a list composes at least 2 methods, got 0"),
+        (COMPOSED[:1], "method: a list composes at least 2 methods, got 1; a single one is given by itself"),
+        ([*COMPOSED, COMPOSED[0]], "method: dkd is listed twice"),
+        (
+            [*COMPOSED, {"name": "kd"}],
+            "method: composed methods share one task term, so give them one task_weight; got",
+        ),
+    ],
+)
+def test_a_list_that_is_no_method_is_refused(method: list[Any], message: str) -> None:
+    (fault,) = faults(distilled(method=method))
+    assert fault.startswith(message)
 
 
 @pytest.mark.parametrize("key", ["student.name", "teacher.recipe.student.name"])
@@ -222,10 +254,11 @@ def test_choosing_needs_images_that_nothing_is_trained_on(tables: dict[str, Any]
     ("train", "method", "remark"),
     [
         ({"epochs": 10}, {"name": "dkd"}, "method.warmup 20 is longer than the 10 epochs"),
+        ({"epochs": 10}, COMPOSED, "method.1.warmup 20 is longer than the 10 epochs"),
         ({"epochs": 150}, {"name": "kd"}, "no milestone of train.schedule (150, 180, 210) lies within the 150 epochs"),
     ],
 )
-def test_what_is_probably_not_meant_is_remarked(train: dict[str, Any], method: dict[str, Any], remark: str) -> None:
+def test_what_is_probably_not_meant_is_remarked(train: dict[str, Any], method: Any, remark: str) -> None:
     values = {"student": {"name": "resnet8"}, "data": {}, "method": method, "train": train}
     assert any(remark in said for said in recipe_from_dict(values).remarks)
     assert recipe_from_dict({**values, "train": {"epochs": 151}, "method": {"name": "kd"}}).remarks == ()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decant.methods import DKDSettings, SupervisedSettings
+from decant.methods import ComposedSettings, DKDSettings, ReviewKDSettings, SupervisedSettings
 from decant.recipe import (
     Cosine,
     MultiStep,
@@ -17,7 +17,7 @@ from decant.recipe import (
     recipe_hash,
     recipe_to_dict,
 )
-from recipe.files import DISTILLED, STUDENT, distilled, minimal, write
+from recipe.files import COMPOSED, DISTILLED, STUDENT, distilled, minimal, write
 
 
 @pytest.fixture
@@ -61,6 +61,26 @@ def test_overrides_pass_through_the_same_door(file: Path) -> None:
     assert recipe.teacher is not None
     assert recipe.teacher.recipe is not None
     assert (recipe.seed, recipe.teacher.recipe.seed) == (0, 9)
+
+
+def test_a_list_of_methods_is_composed_however_it_is_written(file: Path) -> None:
+    beside = file.parent / "several.toml"
+    head, _, train = DISTILLED.partition("[method]")
+    train = "[train]" + train.partition("[train]")[2]
+    expected = ComposedSettings((DKDSettings(beta=4.0), ReviewKDSettings(weight=2.0)))
+    tables = "[[method]]\nname = 'dkd'\nbeta = 4.0\n[[method]]\nname = 'reviewkd'\nweight = 2.0\n"
+    inline = "method = [{ name = 'dkd', beta = 4.0 }, { name = 'reviewkd', weight = 2.0 }]\n"
+    for text in (head + tables + train, inline + head + train):
+        recipe = load_recipe(write(beside, text))
+        assert recipe.method == expected
+        assert recipe_to_dict(recipe)["method"][0] == {"name": "dkd", **vars(DKDSettings(beta=4.0))}
+        changed = load_recipe(beside, ["method.0.beta=2", "method.1={name='at'}", "method.1.power=3"]).method
+        assert isinstance(changed, ComposedSettings)
+        assert (changed.name, vars(changed.parts[0])["beta"], vars(changed.parts[1])["power"]) == ("dkd+at", 2.0, 3.0)
+        for wrong in ("method.beta=2", "method.2.beta=2", "method.dkd.beta=2"):
+            with pytest.raises(RecipeError, match=r"several, by position: method\.0 is dkd, method\.1 is reviewkd"):
+                load_recipe(beside, [wrong])
+        assert load_recipe(beside, ["method={name='dkd', beta=4.0}"]) == load_recipe(file)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,11 @@ methods = st.one_of(
     st.fixed_dictionaries({"name": st.just("kd")}, optional={"weight": positive, "temperature": positive}),
     st.fixed_dictionaries({"name": st.just("dkd")}, optional={"beta": positive, "warmup": st.integers(0, 50)}),
 )
+composed = st.lists(
+    st.sampled_from(["dkd", "at", "sp", "reviewkd", "rkd"]).map(lambda name: {"name": name, "task_weight": 0.5}),
+    min_size=2,
+    unique_by=lambda method: method["name"],
+)
 trains = st.fixed_dictionaries(
     {},
     optional={
@@ -210,11 +235,11 @@ recipes = st.builds(
         teacher={"recipe": minimal(train=teacher_train)},
         compare={"methods": named},
     ),
-    methods,
+    methods | composed,
     trains,
     trains,
     st.integers(0, 2**62),
-    st.dictionaries(st.text(max_size=8), methods, max_size=2),
+    st.dictionaries(st.text(max_size=8), methods | composed, max_size=2),
 )
 
 
@@ -246,6 +271,8 @@ def variants() -> dict[str, Recipe]:
         "student": {"student": {"name": "vgg8"}},
         "data": {"data": {"name": "cifar100", "padding": 2}},
         "method": {"method": {"name": "dkd", "beta": 5.0}},
+        "methods": {"method": COMPOSED},
+        "methods in another order": {"method": COMPOSED[::-1]},
         "train": {"train": {"epochs": 241}},
         "schedule": {"train": {"schedule": {"name": "cosine"}}},
         "teacher": {"teacher": {"recipe": minimal(seed=4)}},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from decant.data import DataSettings, PictureSettings
+from decant.data import DataSettings, PictureSettings, RandAugmentSettings
 from decant.recipe import CompareSettings, Cosine, MultiStep, OneCycle, Recipe, TrainSettings, recipe_from_dict
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "settings.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_every_setting_has_its_default_on_the_page(table: str, settings: Any) ->
         value = getattr(settings, field.name)
         if isinstance(value, PictureSettings):
             continue  # a table of its own, below
-        expected = "multistep" if isinstance(value, MultiStep) else written(value)
+        expected = value.name if isinstance(value, MultiStep | RandAugmentSettings) else written(value)
         assert page.get(table + field.name) == expected, table + field.name
 
 

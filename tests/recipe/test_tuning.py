@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from decant.methods import DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import ATSettings, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe import KD_MATCHED, CompareSettings, method_settings, with_candidate
 
 
@@ -46,6 +46,25 @@ def test_a_name_means_the_comparison_s_settings_then_the_recipe_s_then_the_defau
         method_settings("mine", own, CompareSettings())
     with pytest.raises(ValueError, match="derived from dkd's settings"):
         method_settings(KD_MATCHED, own, CompareSettings(methods={"dkd": KDSettings()}))
+
+
+def test_a_composed_method_is_compared_by_its_name_and_tuned_by_the_setting_of_a_part() -> None:
+    both = ComposedSettings((DKDSettings(), ATSettings()))
+    compare = CompareSettings(methods={"both": both}, tune={"both": {"at.weight": (10.0, 100.0)}})
+    assert method_settings("both", SupervisedSettings(), compare) == both
+    assert method_settings("dkd+at", both, CompareSettings()) == both
+    expected = ComposedSettings((DKDSettings(), ATSettings(weight=10.0)))
+    assert with_candidate(both, "at.weight", 10.0) == expected
+    with pytest.raises(ValueError, match=r"kd-matched, .*; a list of methods is named in compare\.methods"):
+        method_settings("dkd+at", SupervisedSettings(), CompareSettings())
+    for parameter in ("weight", "sp.weight", "0.weight"):
+        message = rf"dkd\+at is tuned by a setting of a part, such as dkd\.weight; got {parameter}"
+        with pytest.raises(ValueError, match=message):
+            CompareSettings(methods={"both": both}, tune={"both": {parameter: (1.0, 2.0)}})
+    with pytest.raises(ValueError, match="ATSettings has no setting 'wieght' to tune"):
+        CompareSettings(methods={"both": both}, tune={"both": {"at.wieght": (1.0, 2.0)}})
+    with pytest.raises(ValueError, match=r"one task_weight; got dkd 1, at 2"):
+        with_candidate(both, "at.task_weight", 2.0)
 
 
 def test_a_candidate_changes_one_setting_and_keeps_its_type() -> None:

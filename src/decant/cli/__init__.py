@@ -119,7 +119,7 @@ def compare(
     changes: SetOption = None,
     out: OutOption = None,
     results: Annotated[
-        Path | None, typer.Option("--results", help="Also copy the evidence here, a new folder; no weights.")
+        Path | None, typer.Option("--results", help="Also copy the evidence here, without weights.")
     ] = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
@@ -146,9 +146,9 @@ def compare(
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
     places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
-    if results is not None:
-        refuse_results(results)
     names = [name.strip() for name in methods.split(",") if name.strip()]
+    if results is not None:
+        refuse_results(Plan(settings, names, seeds, folder), results)
     comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return

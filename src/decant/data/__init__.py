@@ -7,7 +7,8 @@ from decant.data.pictures.cut import PictureViews
 from decant.data.pictures.load import PictureSplits, load_pictures
 from decant.data.pictures.picture_set import PictureSet
 from decant.data.pictures.settings import Interpolation, PictureSettings
-from decant.data.settings import DatasetName, DataSettings
+from decant.data.randaugment import RandAugment
+from decant.data.settings import DatasetName, DataSettings, RandAugmentSettings
 from decant.data.sources import DATASETS, DatasetFacts, Splits, load
 from decant.data.views import Normalise, Views
 
@@ -25,6 +26,8 @@ __all__ = [
     "PictureSettings",
     "PictureSplits",
     "PictureViews",
+    "RandAugment",
+    "RandAugmentSettings",
     "Splits",
     "Views",
     "epoch_batches",

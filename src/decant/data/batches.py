@@ -8,6 +8,7 @@ from decant.data.image_set import ImageSet
 from decant.data.order import EpochOrder, epoch_order, require_rank
 from decant.data.pictures.cut import PictureViews
 from decant.data.pictures.picture_set import PictureSet, streamed_batches, streamed_centres
+from decant.data.randaugment import RandAugment
 from decant.data.settings import DataSettings
 from decant.data.views import Normalise, Views
 from decant.interfaces import Batch
@@ -26,8 +27,17 @@ def views_of(
     """The views of a set under ``settings``; ``seed``, the run's, serves where ``view_seed`` is None."""
     if isinstance(images, ImageSet):
         return Views.of(settings, images, seed=seed, memory_format=memory_format)
+    size = images.settings.size
+    strong = RandAugment(
+        operations=settings.strong.operations,
+        magnitude=settings.strong.magnitude,
+        height=size,
+        width=size,
+        device=images.device,
+    )
     return PictureViews(
         images.settings,
+        strong=strong,
         flip=settings.flip,
         seed=seed if settings.view_seed is None else settings.view_seed,
         device=images.device,
@@ -45,6 +55,7 @@ def epoch_batches(
     rank: int = 0,
     world: int = 1,
     views_per_sample: int = 1,
+    strong_views: int = 0,
     drop_last: bool = False,
     start: int = 0,
 ) -> Iterator[Batch]:
@@ -65,6 +76,7 @@ def epoch_batches(
         rank: this process, 0 to ``world - 1``.
         world: number of processes.
         views_per_sample: views of each sample, ``len(batch.images)``.
+        strong_views: how many of these, the last ones, are strong.
         drop_last: leave out the samples that would make a smaller batch.
         start: number of batches to skip, unrendered: where an interrupted epoch goes on.
 
@@ -92,6 +104,7 @@ def epoch_batches(
         rank=rank,
         world=world,
         views_per_sample=views_per_sample,
+        strong_views=strong_views,
         drop_last=drop_last,
     )
     return ordered_batches(image_set, views, order, start=start)
@@ -116,11 +129,12 @@ def ordered_batches(
     def batches() -> Iterator[Batch]:
         indices = order.index.to(image_set.device)
         view_ids = [ids.to(image_set.device) for ids in order.view_ids]
+        weak = len(view_ids) - order.strong_views
         for step in range(start, order.steps):
             part = order.part(step)
             index, numbers = indices[part], tuple(ids[part] for ids in view_ids)
             pixels = image_set.images.index_select(0, index)
-            images = tuple(views.render(pixels, ids) for ids in numbers)
+            images = tuple(views.render(pixels, ids, strong=view >= weak) for view, ids in enumerate(numbers))
             yield Batch(images, image_set.target[index], index, order.epoch + step / order.steps, numbers)
 
     return batches()

@@ -22,6 +22,7 @@ class EpochOrder:
         batch_size: samples per batch; the last one may have fewer.
         index: positions of the samples in their data set, (M,), int64, in the order in which they come.
         view_ids: number of the view that each gets, one (M,) int64 tensor per view of a sample.
+        strong_views: how many of these, the last ones, are strong.
     """
 
     epoch: int
@@ -29,6 +30,7 @@ class EpochOrder:
     batch_size: int
     index: Tensor
     view_ids: tuple[Tensor, ...]
+    strong_views: int = 0
 
     def part(self, step: int) -> slice:
         """The stretch of ``index`` and of ``view_ids`` that makes the batch of this step."""
@@ -75,6 +77,7 @@ def epoch_order(
     rank: int = 0,
     world: int = 1,
     views_per_sample: int = 1,
+    strong_views: int = 0,
     drop_last: bool = False,
 ) -> EpochOrder:
     """The order of one epoch of training over ``size`` samples; the arguments are those of `epoch_batches`.
@@ -94,13 +97,16 @@ def epoch_order(
         raise ValueError(f"seed is 0 to 2**63 - 1 and epoch at least 0; got seed {seed} and epoch {epoch}")
     if views_per_sample < 1:
         raise ValueError(f"views_per_sample is at least 1; got {views_per_sample}")
+    if not 0 <= strong_views <= views_per_sample:
+        raise ValueError(f"strong_views is 0 to {views_per_sample}, the views of a sample; got {strong_views}")
     length = -(-size // world) * world
     shuffled = _shuffled(size, seed, epoch)
     # By counting round rather than appending a piece: a set smaller than the number of processes goes round many times.
     index = shuffled[torch.arange(rank, length, world, device="cpu") % size][: steps * batch_size]
     # All view numbers of the epoch at once: the draws are then no work worth counting.
-    view_ids = tuple(views.view_ids(index, epoch, view) for view in range(views_per_sample))
-    return EpochOrder(epoch, steps, batch_size, index, view_ids)
+    weak = views_per_sample - strong_views
+    view_ids = tuple(views.view_ids(index, epoch, view, strong=view >= weak) for view in range(views_per_sample))
+    return EpochOrder(epoch, steps, batch_size, index, view_ids, strong_views)
 
 
 def require_rank(rank: int, world: int) -> None:

@@ -6,6 +6,32 @@ from typing import Any, ClassVar, Literal, get_args
 from decant.data.pictures.settings import PictureSettings
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fake", "pictures"]
+MAGNITUDES = 31
+"""How many magnitudes RandAugment knows, from 0 on."""
+
+
+@dataclass(frozen=True)
+class RandAugmentSettings:
+    """How strong views are made: crop and flip as for any view, then so many operations drawn for each sample.
+
+    Raises:
+        ValueError: a number that is out of range.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["randaugment"] = "randaugment"
+    operations: int = 2
+    """Operations on an image, one after the other."""
+    magnitude: int = 10
+    """How much they do, 0 to 30; the same for all."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        if not 1 <= self.operations <= 8:
+            raise ValueError(f"operations is 1 to 8, got {self.operations}")
+        if not 0 <= self.magnitude < MAGNITUDES:
+            raise ValueError(f"magnitude is 0 to {MAGNITUDES - 1}, got {self.magnitude}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +63,8 @@ class DataSettings:
     """Mirror left and right with probability 1/2. Mirrored digits are no digits: switch it off there."""
     view_seed: int | None = None
     """Seed of the crops and flips; None follows the run's seed, a number lets runs of different seeds share views."""
+    strong: RandAugmentSettings = field(default_factory=RandAugmentSettings)
+    """How strong views are made, for methods that learn from them; no other method has any."""
 
     validation: float = 0.0
     """Share of each class's training images that is held out of training, for tuning to be judged on."""

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 STUDENT_FILE = "student.safetensors"
 RESUME_FILE = "resume.pt"
+KEPT_TYPES = {"fp32": None, "fp16": torch.float16}
+"""Name in a recipe -> type to which weights are cast for keeping; None leaves them what they are."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -30,9 +32,26 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def save_network(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """The network's weights as safetensors, with ``metadata`` in the header."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+def round_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Round the network's floating-point weights and statistics to what ``dtype`` can hold; their type stays.
+
+    Raises:
+        ValueError: a value is beyond the range of ``dtype``; nothing is rounded then.
+    """
+    values = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
+    rounded = {key: value.to(dtype) for key, value in values.items()}
+    if lost := [key for key, value in rounded.items() if not value.isfinite().all()]:
+        raise ValueError(f"beyond the range of {dtype}: {', '.join(lost[:8])}; keep the weights as fp32")
+    for key, value in values.items():
+        value.copy_(rounded[key])
+
+
+def save_network(path: Path, network: nn.Module, metadata: dict[str, str], dtype: torch.dtype | None = None) -> None:
+    """The network's weights as safetensors, floating-point ones as ``dtype``, with ``metadata`` in the header."""
+    tensors = {
+        key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+        for key, value in network.state_dict().items()
+    }
     write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, temporary, metadata=metadata))
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
-from decant.methods import METHODS, weighted_total
+from decant.methods import METHODS, ComposedSettings, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
@@ -40,7 +40,8 @@ class Distiller(nn.Module):
     Args:
         student: any module from images to logits (N, C).
         teacher: the trained network, logits (N, C) over the same classes; None for ``supervised``.
-        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, or a built method.
+        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, a list of these, whose methods are
+            composed, or a built method.
         student_taps: tap name -> module path, for methods that need features; by default the network's own ``taps``.
         teacher_taps: the same of the teacher.
         example: a batch of images, for methods whose learnable parts must know shapes.
@@ -48,7 +49,7 @@ class Distiller(nn.Module):
 
     Raises:
         ValueError: an unknown method, or a method that needs a teacher without one.
-        TypeError: a method that is none of the three, such as settings that were not called.
+        TypeError: a method that is none of these, such as settings that were not called.
 
     >>> from decant.methods import DKDSettings
     >>> student, teacher = nn.Linear(8, 4), nn.Linear(8, 4)
@@ -62,7 +63,7 @@ class Distiller(nn.Module):
         self,
         student: nn.Module,
         teacher: nn.Module | None,
-        method: str | MethodSettings | Method,
+        method: str | MethodSettings | Sequence[str | MethodSettings] | Method,
         *,
         student_taps: Mapping[str, str] | None = None,
         teacher_taps: Mapping[str, str] | None = None,
@@ -121,6 +122,28 @@ class Distiller(nn.Module):
         """The network to save and use after training."""
         return self.method.deployed(self.student)
 
+    def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Show the method what the teacher says to the whole training set, once before the first step of a training.
+
+        Only some methods ask for it (their page says so); others leave ``batches`` unread.
+
+        Args:
+            batches: images (N, ...) with class indices (N,), every training sample once and without augmentation, on
+                the teacher's device.
+        """
+        self.method.prepare(self._teacher_outputs(batches))
+
+    def _teacher_outputs(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[tuple[Outputs, Batch]]:
+        if not self._teacher:
+            raise ValueError(f"{type(self.method).__name__} asked what the teacher says, but it learns from none")
+        seen = 0
+        for images, target in batches:
+            index = torch.arange(seen, seen + len(images), device=images.device)
+            with torch.no_grad():
+                outputs = _all_views(self._ready_teacher(), (images,))
+            yield outputs, Batch((images,), target, index)
+            seen += len(images)
+
     def copy(self) -> Self:
         """A copy with weights of its own that shares the teacher, compiled if this one is."""
         made = copy.deepcopy(self, {id(self._teacher): self._teacher})
@@ -167,9 +190,7 @@ class Distiller(nn.Module):
         if not all(isinstance(view, Tensor) for view in views):
             raise TypeError(f"images must be a tensor, or a tuple of one tensor per view, got {type(images).__name__}")
         if len(views) != self.method.views:
-            raise ValueError(
-                f"{type(self.method).__name__} wants {self.method.views} views per sample, got {len(views)}"
-            )
+            raise ValueError(self._views_wanted(len(views)))
         if epoch is None:
             if self._warms_up:
                 raise ValueError(
@@ -198,13 +219,25 @@ class Distiller(nn.Module):
         student = _all_views(self._student, views)
         teacher = teacher_outputs
         if self._teacher and teacher is None:
-            if self._teacher[0].network.training:  # somebody who holds the teacher as well may have switched it
-                self._teacher[0].network.eval()
             with torch.no_grad():
-                teacher = _all_views(self._teacher[0], views)
+                teacher = _all_views(self._ready_teacher(), views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
         loss = weighted_total(terms, self.method.weights(epoch))
         return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
+
+    def _ready_teacher(self) -> Tapped:
+        (teacher,) = self._teacher
+        if teacher.network.training:  # somebody who holds the teacher as well may have switched it
+            teacher.network.eval()
+        return teacher
+
+    def _views_wanted(self, got: int) -> str:
+        method, strong = self.method, self.method.strong_views
+        wanted = f"{type(method).__name__} wants {method.views} views per sample, got {got}"
+        if method.views == 1:
+            return f"{wanted}; give one tensor of images (N, ...)"
+        kinds = f", the last {strong} of them strongly augmented" if strong else ""
+        return f"{wanted}; give images=(first, second, ...), a tensor (N, ...) of the same samples for each{kinds}"
 
     def _refuse_unfit(self, outputs: Outputs, views: tuple[Tensor, ...]) -> None:
         name, given = type(self.method).__name__, (outputs, *outputs.more)
@@ -224,14 +257,16 @@ class Distiller(nn.Module):
         return self
 
 
-def _settings(method: str | MethodSettings) -> MethodSettings:
+def _settings(method: str | MethodSettings | Sequence[str | MethodSettings]) -> MethodSettings:
     if isinstance(method, str):
         if method not in METHODS:
             raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
         return METHODS[method]()
+    if isinstance(method, list | tuple):
+        return ComposedSettings(tuple(_settings(part) for part in method))
     if isinstance(method, type) or not isinstance(method, MethodSettings):
         hint = "; call it to make one" if isinstance(method, type) else ""
-        raise TypeError(f"method is a name, settings or a built Method, got {method!r}{hint}")
+        raise TypeError(f"method is a name, settings, a list of these or a built Method, got {method!r}{hint}")
     return method
 
 

@@ -4,20 +4,51 @@ import json
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
+from typing import Any
 
 from decant.engine.checkpoint import write_atomically, write_text
 from decant.engine.compare import COMPARED_FILE
 from decant.engine.plan import Plan
-from decant.engine.record import RUN_EVIDENCE, finished
+from decant.engine.record import RUN_EVIDENCE, SUMMARY_FILE, differences, finished
 from decant.engine.teacher import teacher_folder
+from decant.recipe import load_recipe, recipe_to_dict
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
+_TEACHER = "teacher"
 
 
-def refuse_results(results: Path) -> None:
-    """Raise FileExistsError unless the folder is new or empty: nothing is overwritten, or mixed with older runs."""
-    if results.exists() and (not results.is_dir() or any(results.iterdir())):
-        raise FileExistsError(f"{results} is there already; remove it first, or give another folder with --results")
+def refuse_results(plan: Plan, results: Path) -> None:
+    """Raise FileExistsError unless publishing adds to the folder: it is new, or holds a part of this very comparison.
+
+    Nothing is overwritten but the page, and that only by one that shows at least the same methods and seeds.
+    """
+    if not results.exists() or (results.is_dir() and not any(results.iterdir())):
+        return
+    if not (results / COMPARED_FILE).is_file():
+        raise FileExistsError(f"{results} holds no comparison; remove it first, or give another folder with --results")
+    there, here = (
+        _portable(recipe_to_dict(kind.trained)) for kind in (load_recipe(results / COMPARED_FILE), plan.recipe)
+    )
+    if there != here:
+        raise FileExistsError(
+            f"{results} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "
+            "give another folder with --results"
+        )
+    page = json.loads((results / "comparison.json").read_text(encoding="utf-8"))
+    shown = {result["name"] for result in page["results"]}
+    if lacking := sorted(shown - set(plan.names)) or sorted(set(page["seeds"]) - set(plan.seeds)):
+        raise FileExistsError(
+            f"{results} shows more than this comparison would ({', '.join(map(str, lacking))}); name all its methods "
+            f"({', '.join(sorted(shown))}) and at least {len(page['seeds'])} seeds, or give another folder"
+        )
+    for summary in sorted(results.rglob(SUMMARY_FILE)):
+        run = summary.parent.relative_to(results)
+        ours = plan.out / run / SUMMARY_FILE
+        if run.parts[0] != _TEACHER and not (ours.is_file() and ours.read_bytes() == summary.read_bytes()):
+            raise FileExistsError(
+                f"{results / run} is a run that {plan.out} does not hold; bring it there, or give another folder "
+                "with --results: runs of two origins are not mixed"
+            )
 
 
 def publish(plan: Plan, teachers: Path, results: Path) -> None:
@@ -26,22 +57,23 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
     Args:
         plan: the comparison; its runs are copied as far as they are finished.
         teachers: where its teacher is kept.
-        results: a new folder.
+        results: a new folder, or one that holds a part of this comparison.
 
     Raises:
-        FileExistsError: ``results`` holds something.
+        FileExistsError: ``results`` holds something else.
     """
-    refuse_results(results)
-    for name in (*_PAGE, COMPARED_FILE):
-        _copy(plan.out / name, results / name)
+    refuse_results(plan, results)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
         _copy_run(run.folder, results / run.folder.relative_to(plan.out))
     teacher = plan.recipe.teacher
     if teacher is not None and teacher.recipe is not None:
-        _copy_run(teacher_folder(teachers, teacher.recipe), results / "teacher")
+        _copy_run(teacher_folder(teachers, teacher.recipe), results / _TEACHER)
+    for name in (COMPARED_FILE, *_PAGE):
+        _copy(plan.out / name, results / name)
 
 
 def _copy_run(source: Path, target: Path) -> None:
+    # The summary last: it says that the run is there.
     for name in RUN_EVIDENCE:
         _copy(source / name, target / name)
 
@@ -49,9 +81,15 @@ def _copy_run(source: Path, target: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.name in {"recipe.json", COMPARED_FILE}:
-        values = json.loads(source.read_text(encoding="utf-8"))
-        if values.get("teacher") and values["teacher"].get("weights"):
-            values["teacher"]["weights"] = Path(values["teacher"]["weights"]).name
+        values = _portable(json.loads(source.read_text(encoding="utf-8")))
         write_text(target, json.dumps(values, indent=2) + "\n")
     else:
         write_atomically(target, partial(copyfile, source))
+
+
+def _portable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with a name in the place of the one path that it may hold."""
+    teacher = recipe.get("teacher")
+    if not teacher or not teacher.get("weights"):
+        return recipe
+    return {**recipe, "teacher": {**teacher, "weights": Path(teacher["weights"]).name}}

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from decant.engine.checkpoint import (
+    KEPT_TYPES,
     RESUME_FILE,
     STUDENT_FILE,
     save_network,
@@ -129,7 +130,9 @@ class RunFolder:
         if self.main:
             about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
-            save_network(self.path / STUDENT_FILE, network, {"decant": json.dumps(about, sort_keys=True)})
+            header = {"decant": json.dumps(about, sort_keys=True)}
+            kept = KEPT_TYPES[self._recipe.train.weights_type]
+            save_network(self.path / STUDENT_FILE, network, header, kept)
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.resume_file.unlink(missing_ok=True)
         self._parallel.wait()
@@ -179,6 +182,8 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):  # several methods
+            value = {str(position): item for position, item in enumerate(value)}
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:

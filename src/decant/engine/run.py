@@ -139,7 +139,8 @@ def _train_to_the_end(
                 seconds = time.perf_counter() - started
                 progress.seconds += seconds
                 progress.epoch = epoch + 1
-                last = progress.epoch == settings.epochs
+                if last := progress.epoch == settings.epochs:
+                    training.finish()
                 if last or progress.epoch % settings.evaluate_every == 0:
                     row = _row(training, log, progress, seconds)
                     progress.rows.append(row)
@@ -163,8 +164,9 @@ class _Progress:
 
 
 def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None], reporter: Reporter) -> _Progress:
-    """The progress that the folder holds, put into ``training``; none for a new run."""
+    """The progress that the folder holds, put into ``training``; none for a new run, which is prepared instead."""
     if not folder.resume_file.exists():
+        training.prepare()
         return _Progress()
     state = load_resume_state(folder.resume_file, {"origin", "training", *vars(_Progress())})
     if (began_with := state.pop("origin")) != origin:

@@ -41,8 +41,8 @@ class Supply:
         self.judged = _judged(recipe, splits)
         self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
 
-    def orders(self, epochs: Iterable[int], *, views: int) -> Iterator[EpochOrder]:
-        """The samples of these epochs on this process, and so many views of each."""
+    def orders(self, epochs: Iterable[int], *, views: int, strong_views: int = 0) -> Iterator[EpochOrder]:
+        """The samples of these epochs on this process, and so many views of each, the last ones strong."""
         for epoch in epochs:
             yield epoch_order(
                 self.images.size,
@@ -53,6 +53,7 @@ class Supply:
                 rank=self._parallel.rank,
                 world=self._parallel.world,
                 views_per_sample=views,
+                strong_views=strong_views,
             )
 
     def batches(self, order: EpochOrder) -> Iterator[Batch]:

@@ -46,6 +46,11 @@ def refuse_unserved(method: Method, name: str) -> None:
             f"method {name} learns from features ({', '.join(method.taps)}); a table of logits does not serve it: "
             'train.teacher_cache = "none" is for it'
         )
+    if method.needs_teacher and method.strong_views:
+        raise ValueError(
+            f"method {name} shows its teacher strong views, of which an image has too many to keep the answers in a "
+            'table: train.teacher_cache = "none" is for it'
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
-from decant.engine.checkpoint import random_state, restore_random_state
+from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
@@ -26,11 +26,14 @@ from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.models import Folded, Tapped, create, fold_batchnorm
+from decant.models import Folded, create, fold_batchnorm
 from decant.recipe import Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
+
+_PREPARED_AT_ONCE = 250
+"""Training images in a forward pass of the teacher for a method that asks for all of them."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +151,17 @@ class Training:
 
     def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
         """The samples and views of these epochs on this process."""
-        return self.supply.orders(epochs, views=self.distiller.method.views)
+        method = self.distiller.method
+        return self.supply.orders(epochs, views=method.views, strong_views=method.strong_views)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
         return self.supply.batches(*self.orders([epoch]))
+
+    def prepare(self) -> None:
+        """Before the first epoch of a new run: let the method see what the teacher says to the training set."""
+        batches = plain_batches(self.train_set, _PREPARED_AT_ONCE, memory_format=self.layout)
+        self.distiller.prepare((batch.images[0], batch.target) for batch in batches)
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
@@ -179,6 +188,11 @@ class Training:
             update_average=self._update_average,
             advance=reporter.advance,
         )
+
+    def finish(self) -> None:
+        """Make the deployed network what will be kept of it; after the last step."""
+        if (kept := KEPT_TYPES[self.recipe.train.weights_type]) is not None:
+            round_weights(self.deployed, kept)
 
     def evaluate(self) -> Score:
         """The deployed network on the images it is judged on."""
@@ -251,15 +265,6 @@ class Training:
 
     def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
         example = next(plain_batches(self.train_set, 2)).images[0].cpu()
-
-        def teacher_outputs() -> Iterator[tuple[Outputs, Batch]]:
-            if teacher is None:
-                raise ValueError("a method asked for the teacher's outputs, but the recipe has no teacher")
-            tapped = Tapped(teacher.to(self.parallel.device), taps_of(teacher))
-            with torch.no_grad():
-                for batch in plain_batches(self.train_set, 500):
-                    yield tapped(batch.images[0]), batch
-
         return BuildContext(
             student=student,
             teacher=teacher,
@@ -267,7 +272,6 @@ class Training:
             teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
             teacher_taps=taps_of(teacher),
             facts=self.train_set.facts(),
-            teacher_outputs=teacher_outputs,
         )
 
 

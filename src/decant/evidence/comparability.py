@@ -83,11 +83,10 @@ def _one_view_seed(run: Run, seeds: int) -> str | None:
 
 def _result(name: str, runs: Sequence[Run], tuning: Tuning | None) -> MethodResult:
     ordered = sorted(runs, key=lambda run: run.seed)
-    settings = dict(ordered[0].recipe["method"])
     return MethodResult(
         name=name,
-        method=settings.pop("name"),
-        settings=settings,
+        method=ordered[0].method,
+        settings=ordered[0].settings,
         last={run.seed: run.last_top1 for run in ordered},
         best={run.seed: run.best_top1 for run in ordered},
         seconds={run.seed: float((run.summary or {})["seconds"]) for run in ordered},
@@ -178,7 +177,7 @@ def _check_teachers(groups: Mapping[str, Sequence[Run]]) -> None:
 
 
 def _check_role(groups: Mapping[str, Sequence[Run]], name: str | None, method: str, role: str) -> None:
-    if name is not None and (got := groups[name][0].recipe["method"]["name"]) != method:
+    if name is not None and (got := groups[name][0].method) != method:
         raise ValueError(
             f"expected {name} to be the {role} (method {method}), got method {got}; name another group or None"
         )

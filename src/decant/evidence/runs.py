@@ -39,6 +39,17 @@ class Run:
         return int(self.recipe["seed"])
 
     @property
+    def method(self) -> str:
+        """Name of the method; of a composed one the names of its parts: ``dkd+reviewkd``."""
+        return "+".join(str(part["name"]) for part in self._methods)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's settings without its name; of a composed one those of each part, by its name."""
+        parts = {part["name"]: {key: value for key, value in part.items() if key != "name"} for part in self._methods}
+        return parts if isinstance(self.recipe["method"], list) else parts[self.method]
+
+    @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.summary is not None
@@ -65,6 +76,11 @@ class Run:
         Which epochs were judged is up to ``train.evaluate_every``.
         """
         return max(float(row["top1"]) for row in self._judged())
+
+    @property
+    def _methods(self) -> list[Mapping[str, Any]]:
+        method = self.recipe["method"]
+        return method if isinstance(method, list) else [method]
 
     def _judged(self) -> tuple[Mapping[str, Any], ...]:
         if not self.metrics:
@@ -101,7 +117,8 @@ def read_run(path: Path | str) -> Run:
     seed, method = recipe.get("seed"), recipe.get("method")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ValueError(f"expected an integer seed in {path / 'recipe.json'}, got {seed!r}")
-    if not isinstance(method, dict) or not isinstance(method.get("name"), str):
+    methods = method if isinstance(method, list) and method else [method]
+    if not all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in methods):
         raise ValueError(f"expected a method with a name in {path / 'recipe.json'}, got {method!r}")
     # The summary is read first: an ending run writes it last, so whatever it vouches for is already there.
     summary = _read_object(path / "summary.json")

@@ -11,6 +11,7 @@ from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
 from decant.losses.kdsvd import kdsvd_loss
 from decant.losses.luminet import luminet_loss
+from decant.losses.nd import nd_loss
 from decant.losses.nkd import NKDTerms, nkd_loss, nkd_terms
 from decant.losses.nst import nst_loss
 from decant.losses.ofd import ofd_loss
@@ -41,6 +42,7 @@ __all__ = [
     "kdsvd_loss",
     "luminet_loss",
     "nce_loss",
+    "nd_loss",
     "nkd_loss",
     "nkd_terms",
     "nst_loss",

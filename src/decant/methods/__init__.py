@@ -2,6 +2,7 @@
 
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
+from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
@@ -10,6 +11,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
@@ -44,6 +46,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "ttm": TTMSettings,
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
+    "nd": NDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -56,6 +59,7 @@ __all__ = [
     "KD",
     "KDSVD",
     "METHODS",
+    "ND",
     "NKD",
     "NST",
     "OFD",
@@ -67,6 +71,8 @@ __all__ = [
     "VID",
     "ATSettings",
     "CRDSettings",
+    "Composed",
+    "ComposedSettings",
     "DISTSettings",
     "DKDSettings",
     "FitNet",
@@ -76,6 +82,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "NDSettings",
     "NKDSettings",
     "NSTSettings",
     "OFDSettings",

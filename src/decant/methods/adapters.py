@@ -75,11 +75,13 @@ class AttentionFusion(nn.Module):
         in_channels: channels of the student's stage.
         width: channels of what is passed from level to level.
         channels: channels of the teacher's stage.
-        size: height and width of the teacher's stage.
+        size: height and width of the teacher's stage; None where both networks' maps have one size at this level.
         deepest: whether no deeper level comes before this one.
     """
 
-    def __init__(self, in_channels: int, width: int, channels: int, size: tuple[int, int], *, deepest: bool) -> None:
+    def __init__(
+        self, in_channels: int, width: int, channels: int, size: tuple[int, int] | None, *, deepest: bool
+    ) -> None:
         super().__init__()
         enter, leave = (
             nn.Conv2d(in_channels, width, 1, bias=False),
@@ -99,6 +101,6 @@ class AttentionFusion(nn.Module):
             deeper = F.interpolate(deeper, joined.shape[2:])
             own, other = self.attention(torch.cat([joined, deeper], dim=1)).split(1, dim=1)
             joined = joined * own + deeper * other
-        if joined.shape[2:] != self.size:
+        if self.size is not None and joined.shape[2:] != self.size:
             joined = F.interpolate(joined, self.size)
         return self.leave(joined), joined

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe.by_name import MethodByName
 
 KD_MATCHED = "kd-matched"
@@ -21,6 +21,7 @@ class CompareSettings:
         methods: settings by the name under which the comparison shows them; the others have their defaults.
         tune: name -> one setting -> its candidates; each candidate is trained with seeds that are not shown, and judged
             on validation images that no network is trained on. Every tuned method has the same number of candidates.
+            The setting of a part of a composed method goes by the part's name: ``dkd.beta``.
         tuning_seeds: seeds per candidate.
         notes: sentences that belong beside the numbers, such as how the other settings were chosen.
     """
@@ -79,7 +80,8 @@ def method_settings(name: str, recipe_method: MethodSettings, compare: CompareSe
     if name in METHODS:
         return METHODS[name]()
     known = sorted({*METHODS, KD_MATCHED, *compare.methods})
-    raise ValueError(f"no method {name!r} to compare; there are: {', '.join(known)}")
+    several = "; a list of methods is named in compare.methods" if "+" in name else ""
+    raise ValueError(f"no method {name!r} to compare; there are: {', '.join(known)}{several}")
 
 
 def with_candidate(settings: MethodSettings, parameter: str, value: float) -> MethodSettings:
@@ -88,6 +90,15 @@ def with_candidate(settings: MethodSettings, parameter: str, value: float) -> Me
     Raises:
         ValueError: the method has no such setting, or the setting cannot have this value.
     """
+    if isinstance(settings, ComposedSettings):
+        name, _, own = parameter.rpartition(".")
+        names = [part.name for part in settings.parts]
+        if name not in names:
+            raise ValueError(
+                f"{settings.name} is tuned by a setting of a part, such as {names[0]}.weight; got {parameter}"
+            )
+        parts = (with_candidate(part, own, value) if part.name == name else part for part in settings.parts)
+        return ComposedSettings(tuple(parts))
     fields: Mapping[str, Any] = getattr(settings, "__dataclass_fields__", {})
     if parameter not in fields or parameter == "name":
         names = [name for name in fields if name != "name"]

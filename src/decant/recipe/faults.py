@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS
+from decant.recipe.by_name import FORMS
 from decant.recipe.settings import Recipe
 
 
@@ -48,13 +49,17 @@ def _follow(location: tuple[int | str, ...], values: Mapping[str, Any]) -> tuple
     path: list[str] = []
     owner: Any = Recipe
     for part in location:
+        if kind is MethodSettings and part in FORMS:
+            continue
         tagged = _variants(kind).get(str(part))
         if tagged is not None and isinstance(value, Mapping) and value.get("name") == part:
             kind = tagged
             continue
         owner = kind = _only_dataclass(kind)
-        kind = _type_of(kind, str(part))
-        value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping):
+            kind, value = _type_of(kind, str(part)), value.get(part)
+        else:  # one of a list: only methods come as lists of tables
+            value = value[part] if isinstance(value, list) and isinstance(part, int) else None
         path.append(str(part))
     return path, owner
 

@@ -7,13 +7,14 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from decant.methods import ComposedSettings
 from decant.recipe.faults import explain
 from decant.recipe.settings import Recipe
 
@@ -50,7 +51,17 @@ def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Rec
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain JSON values; ``recipe_from_dict`` gives it back."""
-    return cast(dict[str, Any], json.loads(json.dumps(asdict(recipe))))
+    return cast(dict[str, Any], _plain(recipe))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ComposedSettings):
+        return _plain(value.parts)
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -124,10 +135,23 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    table = values
-    for part in parts[:-1]:
-        inner = table.get(part)
-        # Tables are copied on the way down: the caller's dictionaries stay as they were.
-        table[part] = dict(inner) if isinstance(inner, dict) else {}
-        table = table[part]
-    table[parts[-1]] = value
+    _put(values, parts, value)
+
+
+def _put(table: dict[str, Any], parts: Sequence[str], value: Any, above: str = "") -> None:
+    """Set a value deep inside; what lies on the way is copied, so that the caller's tables stay as they were."""
+    first, *rest = parts
+    if not rest:
+        table[first] = value
+        return
+    inner, where = table.get(first), f"{above}{first}."
+    if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):  # several methods
+        positions = {str(position): item for position, item in enumerate(inner)}
+        if rest[0] not in positions:
+            names = ", ".join(f"{where}{position} is {item.get('name')}" for position, item in positions.items())
+            raise RecipeError("--set", [f"{where}{'.'.join(rest)}: there are several, by position: {names}"])
+        _put(positions, rest, value, where)
+        table[first] = list(positions.values())
+        return
+    table[first] = dict(inner) if isinstance(inner, dict) else {}
+    _put(table[first], rest, value, where)

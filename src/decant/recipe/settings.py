@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from decant.data import DataSettings
-from decant.methods import SupervisedSettings
+from decant.interfaces import MethodSettings
+from decant.methods import ComposedSettings, SupervisedSettings
 from decant.models import require_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings
@@ -99,9 +100,15 @@ class Recipe:
         """What is allowed, but probably not meant."""
         remarks = []
         epochs, schedule = self.train.epochs, self.train.schedule
-        warmup = getattr(self.method, "warmup", 0)
-        if warmup > epochs:
-            remarks.append(f"method.warmup {warmup} is longer than the {epochs} epochs: its weights are never reached")
+        methods: dict[str, MethodSettings] = {"method": self.method}
+        if isinstance(self.method, ComposedSettings):
+            methods = {f"method.{position}": part for position, part in enumerate(self.method.parts)}
+        for key, method in methods.items():
+            warmup = getattr(method, "warmup", 0)
+            if warmup > epochs:
+                remarks.append(
+                    f"{key}.warmup {warmup} is longer than the {epochs} epochs: its weights are never reached"
+                )
         if isinstance(schedule, MultiStep) and all(milestone >= epochs for milestone in schedule.milestones):
             remarks.append(
                 f"no milestone of train.schedule ({', '.join(map(str, schedule.milestones))}) lies within the {epochs} "

@@ -90,6 +90,9 @@ class TrainSettings:
     """Type in which the logits of "views" are kept, on which every one of them is rounded."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
+    weights_type: Literal["fp32", "fp16"] = "fp32"
+    """Type in which the trained weights are kept. "fp16" halves the file; the weights are rounded before the last
+    evaluation, so that what is judged is what is kept, and what a teacher trained so teaches with."""
     evaluate_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
     checkpoint_every: int = 1

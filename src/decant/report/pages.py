@@ -2,6 +2,7 @@
 
 A page holds `<!-- table: demo -->` or `<!-- verdict: demo -->`, and `<!-- end -->`; what stands between the two lines
 is made from results/demo/comparison.json (of the verdict the claims; the result's own page has the caveats).
+`<!-- pairs: quick -->` and `<!-- gains: quick -->` stand for all comparisons of pairs below results/quick.
 `python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
 """
 
@@ -11,9 +12,11 @@ import sys
 from pathlib import Path
 
 from decant.evidence import Comparison, verdict
+from decant.report.reproduction import gains_markdown, pairs_markdown, read_pairs
 from decant.report.table import comparison_markdown
 
-_BLOCK = re.compile(r"<!-- (?P<kind>table|verdict): (?P<name>[\w./-]+) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- (?P<kind>table|verdict|pairs|gains): (?P<name>[\w./-]+) -->\n.*?<!-- end -->", re.DOTALL)
+_OVER_PAIRS = {"pairs": pairs_markdown, "gains": gains_markdown}
 
 
 def refreshed(text: str, results: Path) -> str:
@@ -24,6 +27,9 @@ def refreshed(text: str, results: Path) -> str:
     """
 
     def block(match: re.Match[str]) -> str:
+        if (over_pairs := _OVER_PAIRS.get(match["kind"])) is not None:
+            body = over_pairs(read_pairs(results / match["name"]), match["name"])
+            return f"<!-- {match['kind']}: {match['name']} -->\n{body}<!-- end -->"
         path = results / match["name"] / "comparison.json"
         if not path.is_file():
             raise FileNotFoundError(f"the page has a block for {match['name']!r}, but there is no {path}")

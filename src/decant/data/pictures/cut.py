@@ -9,10 +9,13 @@ from torch import Tensor
 
 from decant.data.counter import MAX_SEED, counter_hash
 from decant.data.pictures.settings import Interpolation, PictureSettings
+from decant.data.randaugment import RandAugment
 from decant.data.views import Normalise
 
 _TRIES = 10
 """Windows that are drawn before the largest central one is taken; the field's number."""
+_STRONG_WINDOWS = 2**26
+"""So many that none is met twice, and few enough to leave room for 23**8 changes in 63 bits."""
 _DRAWS = 4 * _TRIES + 1
 _RESAMPLING: dict[Interpolation, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -27,10 +30,14 @@ class PictureViews:
     the picture's size. So a sample's view is the same in any batch, order, process and worker, and nothing has a state.
     Unlike those of :class:`decant.data.Views`, the views of a picture are too many to be met twice.
 
+    The number of a strong view (see :class:`decant.data.RandAugment`) is one of these times ``strong.count`` plus that
+    of its changes.
+
     Args:
         settings: size, windows and normalisation.
         flip: whether views are mirrored with probability 1/2; the windows do not depend on it.
         seed: 0 to 2**63 - 1.
+        strong: what makes a view a strong one; None where there are none.
         device: where batches will be.
         memory_format: of what :attr:`normalise` returns.
 
@@ -50,17 +57,38 @@ class PictureViews:
         *,
         flip: bool,
         seed: int,
+        strong: RandAugment | None = None,
         device: torch.device | str = "cpu",
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         if not 0 <= seed <= MAX_SEED:
             raise ValueError(f"the seed of the views is 0 to 2**63 - 1; got {seed}")
         self.settings, self.flip, self.seed = settings, flip, seed
+        self._strong = strong
         self.normalise = Normalise(settings.mean, settings.std, device=device, memory_format=memory_format)
 
-    def view_ids(self, index: Tensor, epoch: int, view: int = 0) -> Tensor:
+    @property
+    def strong(self) -> RandAugment:
+        """What makes a view a strong one.
+
+        Raises:
+            ValueError: there is nothing that does.
+        """
+        if self._strong is None:
+            raise ValueError("these views have no strong ones; make them with strong=RandAugment(...), or by views_of")
+        return self._strong
+
+    def view_ids(self, index: Tensor, epoch: int, view: int = 0, *, strong: bool = False) -> Tensor:
         """The number of the view that each sample gets: int64, 0 to 2**63 - 1, of the shape of ``index``."""
-        return counter_hash(self.seed, "picture", epoch, view, index) & MAX_SEED
+        number = counter_hash(self.seed, "picture", epoch, view, index) & MAX_SEED
+        if not strong:
+            return number
+        changes = self.strong.numbers(index, seed=self.seed, epoch=epoch, view=view)
+        return number % _STRONG_WINDOWS * self.strong.count + changes
+
+    def finish(self, pixels: Tensor, view_ids: Tensor, *, strong: bool = False) -> Tensor:
+        """Windows on the device, as networks see them: uint8 (N, 3, H, W) -> float32 of the same shape."""
+        return self.normalise(self.strong(pixels, view_ids % self.strong.count) if strong else pixels)
 
 
 def draws(view_ids: Tensor) -> list[list[float]]:

@@ -106,17 +106,16 @@ class PictureSet:
 def streamed_batches(pictures: PictureSet, views: PictureViews, order: EpochOrder, start: int) -> Iterator[Batch]:
     """The batches of an epoch from its ``start``-th on."""
     jobs = _Cut(pictures, order.index, order.view_ids, order.batch_size, views.flip)
-    steps = range(start, order.steps)
+    steps, weak = range(start, order.steps), len(order.view_ids) - order.strong_views
     for step, pixels in zip(steps, _streamed(jobs, steps), strict=True):
         part = order.part(step)
         index = order.index[part].to(pictures.device)
-        yield Batch(
-            tuple(views.normalise(_on(one, pictures.device)) for one in pixels),
-            pictures.target[index],
-            index,
-            order.epoch + step / order.steps,
-            tuple(ids[part].to(pictures.device) for ids in order.view_ids),
+        numbers = tuple(ids[part].to(pictures.device) for ids in order.view_ids)
+        images = tuple(
+            views.finish(_on(one, pictures.device), ids, strong=place >= weak)
+            for place, (one, ids) in enumerate(zip(pixels, numbers, strict=True))
         )
+        yield Batch(images, pictures.target[index], index, order.epoch + step / order.steps, numbers)
 
 
 def streamed_centres(
