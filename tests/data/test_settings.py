@@ -12,7 +12,7 @@ from decant.data import DataSettings, RandAugmentSettings
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": "mnist"}, "name is one of digits, cifar10, cifar100, fake; got 'mnist'"),
+        ({"name": "mnist"}, "name is one of digits, cifar10, cifar100, fake, pictures; got 'mnist'"),
         ({"padding": -1}, "padding is at least 0"),
         ({"view_seed": -1}, "view_seed is at least 0"),
         ({"split_seed": 2**63}, r"split_seed is at least 0 and below 2\*\*63"),

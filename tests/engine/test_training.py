@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from decant.data import RandAugment
+from decant.data import ImageSet, RandAugment, Views
 from decant.engine.fit import fit_epoch
 from decant.engine.teacher import Teacher
 from decant.engine.training import DistillStep, Training
@@ -84,7 +84,10 @@ def test_the_method_is_built_from_the_trained_teacher_and_a_folded_one_teaches(
 
 def test_a_method_gets_the_views_that_it_asks_for() -> None:
     made = training(recipe(CRLDSettings()))
-    views, images = made.supply.views, made.train_set.images
+    views, train_set = made.supply.views, made.train_set
+    assert isinstance(views, Views)
+    assert isinstance(train_set, ImageSet)
+    images = train_set.images
     for batch in made.batches(1):
         weak, strong = batch.images
         assert torch.equal(weak, views(images[batch.index], batch.index, 1))

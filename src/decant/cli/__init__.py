@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from decant.cli.options import CacheOption, WorkersOption, workers_of
+
 
 class _Commands(TyperGroup):
     """All commands: an interrupt ends in words, before typer makes it a silent exit."""
@@ -41,7 +43,9 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
 TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
-DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
 OnDeviceOption = Annotated[
@@ -82,6 +86,8 @@ def train(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
     trust_code: TrustOption = False,
 ) -> None:
@@ -96,7 +102,7 @@ def train(
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -124,6 +130,8 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
     trust_code: TrustOption = False,
 ) -> None:
@@ -142,7 +150,7 @@ def compare(
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if results is not None:
         refuse_results(Plan(settings, names, seeds, folder), results)
@@ -216,6 +224,8 @@ def evaluate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Evaluate the student of a run on the test images."""
@@ -223,7 +233,7 @@ def evaluate(
     from decant.engine.judge import evaluate_run
 
     _use_threads(threads)
-    places = Places(teachers=TEACHERS, data=data, device=device, download=download)
+    places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
     judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")

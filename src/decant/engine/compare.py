@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from decant.data import Splits
+from decant.data import PictureSplits, Splits
 from decant.engine.estimate import Forecast, duration
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -55,7 +55,7 @@ def compare(
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     _refuse_another(recipe, out)
-    splits = load_data(recipe, places)
+    splits = load_data(recipe, places, reporter)
     for name in names:
         refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
@@ -79,7 +79,7 @@ class _Bench:
     """What all runs of a comparison share."""
 
     places: Places
-    splits: Splits
+    splits: Splits | PictureSplits
     teacher: Teacher | None
     reporter: Reporter
 

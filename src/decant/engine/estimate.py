@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decant.data import ImageSet
+from decant.data import Images
 from decant.engine.distiller import Distiller
 from decant.engine.parallel import Parallel
 from decant.interfaces import Batch, Outputs
@@ -129,7 +129,7 @@ def size(count: float) -> str:
 def estimate(
     distiller: Distiller,
     batch: Batch,
-    judged: ImageSet,
+    judged: Images,
     parallel: Parallel,
     *,
     folder: Path,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decant.data import Splits, load
+from decant.data import PictureSplits, Splits, load, load_pictures
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
@@ -25,7 +25,7 @@ def train(
     places: Places,
     *,
     reporter: Reporter | None = None,
-    splits: Splits | None = None,
+    splits: Splits | PictureSplits | None = None,
     teacher: Teacher | None = None,
     announce: bool = True,
 ) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def train(
             reporter.say(f"{out}: finished before, nothing to do")
         return read_summary(out)
     if splits is None:
-        splits = load_data(recipe, places)
+        splits = load_data(recipe, places, reporter)
     if teacher is None and recipe.teacher is not None:
         refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
@@ -70,14 +70,25 @@ def train(
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 
 
-def load_data(recipe: Recipe, places: Places) -> Splits:
+def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) -> Splits | PictureSplits:
     """The recipe's data on the device."""
     parallel = Parallel(device=places.device)
     with parallel.main_first():
+        if recipe.data.name == "pictures":
+            return load_pictures(
+                recipe.data,
+                places.data,
+                device=parallel.device,
+                workers=places.workers,
+                cache=places.checks,
+                say=(reporter or Reporter()).say,
+            )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
 
 
-def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Reporter | None = None) -> Teacher | None:
+def find_teacher(
+    recipe: Recipe, splits: Splits | PictureSplits, places: Places, *, reporter: Reporter | None = None
+) -> Teacher | None:
     """The recipe's teacher: loaded, or found where it was kept, or trained now; None where the recipe has none."""
     settings = recipe.teacher
     if settings is None:

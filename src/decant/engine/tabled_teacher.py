@@ -80,6 +80,8 @@ def open_table(
         FileExistsError, ValueError, OSError: as :class:`TeacherTable` and :class:`TabledTeacher`.
     """
     images, views, environment = supply.images, supply.views, describe_environment(parallel)
+    if not isinstance(images, ImageSet) or not isinstance(views, Views):
+        raise ValueError(f"{images.name}: random windows of pictures are never met twice; a table is of no use to them")
     key = TableKey(
         teacher=teacher.name,
         sha256=teacher.sha256,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decant.data import EpochOrder, Splits, plain_batches
+from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.distiller import Distiller
@@ -85,7 +85,9 @@ class Training:
             the batch of all processes where there are several.
     """
 
-    def __init__(self, recipe: Recipe, splits: Splits, teacher: Teacher | None, parallel: Parallel) -> None:
+    def __init__(
+        self, recipe: Recipe, splits: Splits | PictureSplits, teacher: Teacher | None, parallel: Parallel
+    ) -> None:
         settings = recipe.train
         self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
         self.supply = Supply(recipe, splits, parallel)
@@ -273,7 +275,7 @@ class Training:
         )
 
 
-def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Parallel) -> None:
+def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:
     """Raise the faults of a recipe that would show only once its teacher is there, which may take hours.
 
     Raises:

@@ -125,6 +125,11 @@ class Recipe:
             raise ValueError(
                 f"{what} needs images that nothing is trained on: set data.validation above 0, such as 0.1"
             )
+        if self.data.name == "pictures" and self.train.teacher_cache == "views":
+            raise ValueError(
+                'train.teacher_cache = "views" keeps logits by view, but random windows of pictures are never met '
+                'twice; leave it at "none"'
+            )
         teacher = self.teacher.recipe if self.teacher is not None else None
         if teacher is None:
             return
