@@ -48,7 +48,13 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     recipe = load_recipe(recipe_file, trust_code=trust_code)
     images = load_data(recipe, places).test
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    network = trained_network(recipe.student.name, weights, classes=len(images.classes), channels=images.shape[1])
+    network = trained_network(
+        recipe.student.name,
+        weights,
+        classes=len(images.classes),
+        channels=images.shape[1],
+        options=recipe.student.options,
+    )
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)

@@ -24,10 +24,10 @@ from decant.engine.record import finished
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
-from decant.engine.teacher import Teacher, teacher_folder
+from decant.engine.teacher import Teacher, alike, teacher_folder
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.models import Folded, create, fold_batchnorm
-from decant.recipe import Recipe
+from decant.models import Folded, build_network, fold_batchnorm, load_all_but_head
+from decant.recipe import NetworkSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -94,7 +94,7 @@ class Training:
         self.judged, self.layout = self.supply.judged, self.supply.layout
         channels, classes = splits.train.shape[1], len(splits.train.classes)
         torch.manual_seed(recipe.seed)
-        student = create(recipe.student.name, num_classes=classes, in_channels=channels)
+        student = _started(recipe.student, classes, channels)
         network = teacher.network if teacher is not None else None
         method = recipe.method.build(self._context(student, network))
         if method.gather and parallel.world > 1:
@@ -283,10 +283,24 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     """
     Supply(recipe, splits, parallel)
     settings = recipe.teacher
-    if settings is None or settings.recipe is None:
+    if settings is None or settings.recipe is None or settings.also:
         return
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        network = create(settings.network, num_classes=len(splits.train.classes), in_channels=splits.train.shape[1])
-        Training(recipe, splits, Teacher(network.eval().requires_grad_(False), settings.network, "", None), parallel)
+        images = splits.train
+        network = build_network(
+            settings.network, classes=len(images.classes), channels=images.shape[1], options=settings.network_options
+        )
+        untrained = Teacher(network, settings.network, "", None)
+        Training(recipe, splits, alike(untrained, settings, images, images.classes, None), parallel)
+
+
+def _started(settings: NetworkSettings, classes: int, channels: int) -> nn.Module:
+    """The network, with what it starts from."""
+    network = build_network(
+        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
+    )
+    if settings.weights is not None:
+        load_all_but_head(network, settings.weights)
+    return network

@@ -13,7 +13,7 @@ from decant.recipe.loader import (
     task_of,
 )
 from decant.recipe.own_methods import code_files, named_code
-from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
+from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
 
@@ -28,6 +28,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Schedule",
+    "SightSettings",
     "TeacherSettings",
     "TrainSettings",
     "code_files",
