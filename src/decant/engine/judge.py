@@ -10,7 +10,7 @@ from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.evaluate import Score, evaluate
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.engine.teacher import trained_network
+from decant.engine.teacher import trained_student
 from decant.recipe import Recipe, load_recipe
 
 
@@ -46,8 +46,8 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    images = load(recipe.data, root=places.data, device=parallel.device, download=places.download).test
-    network = trained_network(recipe.student.name, weights, classes=len(images.classes), channels=images.shape[1])
+    splits = load(recipe.data, root=places.data, device=parallel.device, download=places.download)
+    images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)

@@ -19,6 +19,7 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
@@ -48,6 +49,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "gdkd": GDKDSettings,
     "nd": NDSettings,
     "ctkd": CTKDSettings,
+    "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -93,6 +95,8 @@ __all__ = [
     "ReviewKD",
     "ReviewKDSettings",
     "SPSettings",
+    "SimKD",
+    "SimKDSettings",
     "Supervised",
     "SupervisedSettings",
     "TTMSettings",
