@@ -105,7 +105,7 @@ def find_teacher(
         last = read_summary(folder)["last"]
         path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
     images = splits.train
-    teacher = load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
+    teacher = load_teacher(path, settings, images, top1=top1)
     if top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from decant.models import create, load_weights
-from decant.recipe import AnyRecipe, RecipeError, TeacherSettings, load_as, recipe_hash
+from decant.data import Images
+from decant.engine.context import fresh_network, fresh_student
+from decant.models import load_weights
+from decant.recipe import AnyRecipe, Recipe, RecipeError, TeacherSettings, load_as, recipe_hash
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def teacher_folder(teachers: Path, recipe: Kept) -> Path:
     return teachers / f"{stem}-{recipe_hash(recipe)[:12]}"
 
 
-def load_teacher(path: Path, settings: TeacherSettings, *, classes: int, channels: int, top1: float | None) -> Teacher:
-    """The network of these settings with the weights of ``path``.
+def load_teacher(path: Path, settings: TeacherSettings, images: Images, *, top1: float | None) -> Teacher:
+    """The network of these settings with the weights of ``path``, for these images and their classes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -83,17 +85,27 @@ def load_teacher(path: Path, settings: TeacherSettings, *, classes: int, channel
     """
     if not path.is_file():
         raise FileNotFoundError(f"teacher.weights: there is no file {path}")
-    network = trained_network(settings.network, path, classes=classes, channels=channels)
+    if settings.recipe is not None:
+        network = trained_student(settings.recipe, path, images)
+    else:
+        with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
+            network = _with_weights(fresh_network(settings.network, images), settings.network, path, images)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Teacher(network.eval().requires_grad_(False), settings.network, digest, top1)
 
 
-def trained_network(name: str, path: Path, *, classes: int, channels: int) -> nn.Module:
-    """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
-    with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
-        network = create(name, num_classes=classes, in_channels=channels)
+def trained_student(recipe: Recipe, path: Path, images: Images) -> nn.Module:
+    """The network that a recipe leaves behind with the weights of a file, on the CPU; no random state is touched.
+
+    Raises:
+        ValueError: the weights are not those of this network over so many classes.
+    """
+    return _with_weights(fresh_student(recipe, images), recipe.student.name, path, images)
+
+
+def _with_weights(network: nn.Module, name: str, path: Path, images: Images) -> nn.Module:
     try:
         load_weights(network, path)
     except ValueError as error:
-        raise ValueError(f"{path} as weights of {name} over {classes} classes: {error}") from None
+        raise ValueError(f"{path} as weights of {name} over {len(images.classes)} classes: {error}") from None
     return network

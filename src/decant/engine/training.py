@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
+from decant.engine.context import build_context, fresh_network, fresh_student
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
@@ -21,12 +22,12 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
-from decant.engine.shapes import dry_shapes, taps_of
+from decant.engine.shapes import taps_of
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder
-from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.models import Folded, create, fold_batchnorm
+from decant.interfaces import Batch, Method, Outputs
+from decant.models import Folded, fold_batchnorm
 from decant.recipe import Recipe
 
 _FOLD_EXAMPLES = 32
@@ -92,11 +93,10 @@ class Training:
         self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
         self.supply = Supply(recipe, splits, parallel)
         self.judged, self.layout = self.supply.judged, self.supply.layout
-        channels, classes = splits.train.shape[1], len(splits.train.classes)
         torch.manual_seed(recipe.seed)
-        student = create(recipe.student.name, num_classes=classes, in_channels=channels)
+        student = fresh_network(recipe.student.name, splits.train)
         network = teacher.network if teacher is not None else None
-        method = recipe.method.build(self._context(student, network))
+        method = recipe.method.build(build_context(student, network, splits.train))
         if method.gather and parallel.world > 1:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
@@ -263,17 +263,6 @@ class Training:
         taps = taps_of(teacher)
         return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
 
-    def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
-        example = next(plain_batches(self.train_set, 2)).images[0].cpu()
-        return BuildContext(
-            student=student,
-            teacher=teacher,
-            student_shapes=dry_shapes(student, example, taps_of(student)),
-            teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
-            teacher_taps=taps_of(teacher),
-            facts=self.train_set.facts(),
-        )
-
 
 def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:
     """Raise the faults of a recipe that would show only once its teacher is there, which may take hours.
@@ -288,5 +277,5 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        network = create(settings.network, num_classes=len(splits.train.classes), in_channels=splits.train.shape[1])
+        network = fresh_student(settings.recipe, splits.train)
         Training(recipe, splits, Teacher(network.eval().requires_grad_(False), settings.network, "", None), parallel)
