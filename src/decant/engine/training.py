@@ -24,7 +24,7 @@ from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.shapes import taps_of
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
+from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder
 from decant.interfaces import Batch, Method, Outputs
 from decant.models import Folded, fold_batchnorm
@@ -103,6 +103,7 @@ class Training:
             )
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
+            refuse_top(recipe, classes)
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)

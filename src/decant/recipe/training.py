@@ -94,6 +94,10 @@ class TrainSettings:
     """Where the teacher's logits come from: "none" runs it in every step, "views" once for every view of an image."""
     teacher_cache_type: Literal["fp16", "fp32"] = "fp16"
     """Type in which the logits of "views" are kept, on which every one of them is rounded."""
+    teacher_cache_top: int | None = None
+    """How many of a view's logits "views" keeps, the target's and the largest others; all if left out."""
+    teacher_cache_temperature: float = 4.0
+    """Temperature at which those keep their probabilities exactly: the method's; the rest share theirs evenly."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
     weights_type: Literal["fp32", "fp16"] = "fp32"
@@ -121,5 +125,9 @@ class TrainSettings:
             faults.append(f"weight_decay must be a finite number of at least 0, got {self.weight_decay}")
         if self.ema is not None and not 0 < self.ema < 1:
             faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
+        if self.teacher_cache_top is not None and self.teacher_cache_top < 1:
+            faults.append(f"teacher_cache_top is at least 1, or left out, got {self.teacher_cache_top}")
+        if not (math.isfinite(self.teacher_cache_temperature) and self.teacher_cache_temperature > 0):
+            faults.append(f"teacher_cache_temperature must be positive, got {self.teacher_cache_temperature}")
         if faults:
             raise ValueError("; ".join(faults))
