@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from decant.cli import detection
+
 
 class _Commands(TyperGroup):
     """All commands: an interrupt ends in words, before typer makes it a silent exit."""
@@ -89,10 +91,13 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path())
     _use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    if detection.is_detection(path, changes or ()):
+        detection.train(path, changes or (), folder, places, console())
+        return
+    settings = load_recipe(path, changes or (), overrides_beside=Path())
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -216,6 +221,9 @@ def evaluate(
 
     _use_threads(threads)
     places = Places(teachers=TEACHERS, data=data, device=device, download=download)
+    if (run / "recipe.json").is_file() and detection.is_detection(run / "recipe.json"):
+        detection.evaluate(run, weights, places, console())
+        return
     judged = evaluate_run(run, places, weights=weights)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
@@ -244,10 +252,15 @@ def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    path = find_recipe(recipe)
+    load = detection.load_detection if detection.is_detection(path, changes or ()) else load_recipe
+    settings = load(path, changes or (), overrides_beside=Path())
     console().print_json(json.dumps(recipe_to_dict(settings)))
     for remark in settings.remarks:
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
+
+
+app.command()(detection.predict)
 
 
 def main() -> None:
@@ -257,7 +270,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
