@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from decant.cli import detection
 from decant.cli.options import CacheOption, WorkersOption, workers_of
 
 
@@ -99,10 +100,13 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     _use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    if detection.is_detection(path, changes or ()):
+        detection.train(path, changes or (), folder, places, console())
+        return
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -234,6 +238,9 @@ def evaluate(
 
     _use_threads(threads)
     places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
+    if (run / "recipe.json").is_file() and detection.is_detection(run / "recipe.json"):
+        detection.evaluate(run, weights, places, console())
+        return
     judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
@@ -262,10 +269,17 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
+    path = find_recipe(recipe)
+    if detection.is_detection(path, changes or ()):
+        settings: Any = detection.load_detection(path, changes or (), overrides_beside=Path())
+    else:
+        settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     console().print_json(json.dumps(recipe_to_dict(settings)))
     for remark in settings.remarks:
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
+
+
+app.command()(detection.predict)
 
 
 def main() -> None:
@@ -275,7 +289,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -103,7 +103,7 @@ class Training:
             )
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
-            refuse_top(recipe, classes)
+            refuse_top(recipe, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
         self.distiller.to(parallel.device).to(memory_format=self.layout)
