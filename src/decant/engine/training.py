@@ -91,6 +91,8 @@ class Training:
         torch.manual_seed(recipe.seed)
         student = create(recipe.student.name, num_classes=classes, in_channels=channels)
         network = teacher.network if teacher is not None else None
+        named = (recipe.student.taps, recipe.teacher.taps if recipe.teacher is not None else {})
+        self._taps = _taps("student", student, named[0]), _taps("teacher", network, named[1])
         method = recipe.method.build(self._context(student, network))
         if method.gather and parallel.world > 1:
             raise ValueError(
@@ -99,7 +101,8 @@ class Training:
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
-        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
+        folded = self.folded.network if self.folded is not None else network
+        self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
@@ -244,8 +247,8 @@ class Training:
     def _fold(self, teacher: nn.Module, method: Method) -> Folded:
         """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
         example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
-        taps = taps_of(teacher)
-        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
+        taps = {name: path for name, path in self._taps[1].items() if name in method.taps}
+        return fold_batchnorm(teacher, example, taps=taps)
 
     def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
         example = next(plain_batches(self.train_set, 2)).images[0].cpu()
@@ -253,7 +256,7 @@ class Training:
         def teacher_outputs() -> Iterator[tuple[Outputs, Batch]]:
             if teacher is None:
                 raise ValueError("a method asked for the teacher's outputs, but the recipe has no teacher")
-            tapped = Tapped(teacher.to(self.parallel.device), taps_of(teacher))
+            tapped = Tapped(teacher.to(self.parallel.device), self._taps[1])
             with torch.no_grad():
                 for batch in plain_batches(self.train_set, 500):
                     yield tapped(batch.images[0]), batch
@@ -261,12 +264,22 @@ class Training:
         return BuildContext(
             student=student,
             teacher=teacher,
-            student_shapes=dry_shapes(student, example, taps_of(student)),
-            teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
-            teacher_taps=taps_of(teacher),
+            student_shapes=dry_shapes(student, example, self._taps[0]),
+            teacher_shapes=dry_shapes(teacher, example, self._taps[1]) if teacher is not None else None,
+            teacher_taps=self._taps[1],
             facts=self.train_set.facts(),
             teacher_outputs=teacher_outputs,
         )
+
+
+def _taps(role: str, network: nn.Module | None, named: Mapping[str, str]) -> Mapping[str, str]:
+    """Feature name -> module path: what the recipe says, else what the network itself says."""
+    if network is None or not named:
+        return taps_of(network)
+    try:
+        return Tapped(network, named).taps
+    except ValueError as error:
+        raise ValueError(f"{role}.taps: {error}") from None
 
 
 def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Parallel) -> None:
