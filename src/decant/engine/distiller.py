@@ -276,7 +276,7 @@ def _chosen(method: Method, taps: Mapping[str, str], role: str) -> dict[str, str
     if missing:
         raise ValueError(
             f"{type(method).__name__} needs the {role}'s features {missing}, but the {role} names "
-            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}"
+            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}, or in a recipe {role}.taps"
         )
     return {name: taps[name] for name in method.taps}
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
-from decant.engine.context import build_context, fresh_network, fresh_student
+from decant.engine.context import build_context, fresh_network, fresh_student, named_taps
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
@@ -22,7 +22,6 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
-from decant.engine.shapes import taps_of
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder
@@ -96,7 +95,8 @@ class Training:
         torch.manual_seed(recipe.seed)
         student = fresh_network(recipe.student.name, splits.train)
         network = teacher.network if teacher is not None else None
-        method = recipe.method.build(build_context(student, network, splits.train))
+        self._taps = named_taps(recipe, student, network)
+        method = recipe.method.build(build_context(student, network, splits.train, self._taps))
         if method.gather and parallel.world > 1:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
@@ -105,7 +105,8 @@ class Training:
             refuse_unserved(method, recipe.method.name)
             refuse_top(recipe, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
-        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
+        folded = self.folded.network if self.folded is not None else network
+        self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
@@ -261,8 +262,8 @@ class Training:
     def _fold(self, teacher: nn.Module, method: Method) -> Folded:
         """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
         example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
-        taps = taps_of(teacher)
-        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
+        taps = {name: path for name, path in self._taps[1].items() if name in method.taps}
+        return fold_batchnorm(teacher, example, taps=taps)
 
 
 def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:

@@ -16,11 +16,17 @@ MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """A network by its name in ``decant.models``."""
+    """A network by its name in ``decant.models``.
+
+    Attributes:
+        name: the network's name.
+        taps: feature name -> module path, all that methods can read; none for those that the network names itself.
+    """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: str
+    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
@@ -35,6 +41,7 @@ class TeacherSettings:
         recipe: how to train it; in a file, a path relative to that file. It is trained once, kept, and found again.
         name: the network's name, where ``weights`` is given.
         weights: file of trained weights (.safetensors, or .pth in the reference zoo's key layout).
+        taps: feature name -> module path, as for the student.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -42,6 +49,7 @@ class TeacherSettings:
     recipe: "Recipe | None" = None
     name: str | None = None
     weights: str | None = None
+    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""
