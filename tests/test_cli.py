@@ -190,7 +190,7 @@ def test_the_page_of_a_comparison_holds_no_path_of_this_machine(decant: Run, her
 def test_results_that_are_there_are_seen_before_anything_is_trained(decant: Run, here: Path) -> None:
     code, _, err = decant("compare", "recipe.toml", "--results", ".", "--device", "cpu")
     assert code == 2
-    assert ". is there already; remove it first" in err
+    assert ". holds no comparison; remove it first" in err
     assert not (here / "runs").exists()
 
 

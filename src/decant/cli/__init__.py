@@ -1,7 +1,6 @@
 """The command line: parse, call, print. Everything it does is a call that Python users can make too."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,26 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from decant.cli import detection
-from decant.cli.options import CacheOption, WorkersOption, workers_of
+from decant.cli.comparing import Asked, compare_and_write, names_of
+from decant.cli.options import (
+    DATA,
+    TEACHERS,
+    CacheOption,
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    OnDeviceOption,
+    OutOption,
+    RecipeArgument,
+    SetOption,
+    TeachersOption,
+    ThreadsOption,
+    TrustOption,
+    WorkersOption,
+    use_threads,
+    workers_of,
+)
+from decant.cli.reproduce import reproduce
 
 
 class _Commands(TyperGroup):
@@ -35,29 +53,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipeArgument = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as demo (see `decant list recipes`).")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
-]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
-TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
-DataOption = Annotated[
-    Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
-OnDeviceOption = Annotated[
-    bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
-]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
-TrustOption = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
-]
-
-TEACHERS, DATA = Path("runs/teachers"), Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
@@ -100,7 +95,7 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    _use_threads(threads)
+    use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
     if detection.is_detection(path, changes or ()):
@@ -141,46 +136,22 @@ def compare(
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
-    from decant.engine.compare import compare as compare_methods
-    from decant.engine.parallel import is_main_process
-    from decant.engine.plan import Plan
-    from decant.engine.progress import reporter_for
-    from decant.engine.publish import publish, refuse_results
-    from decant.evidence import verdict
     from decant.recipe import find_recipe, load_recipe
-    from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
-    _use_threads(threads)
-    folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    if results is not None:
-        refuse_results(Plan(settings, names, seeds, folder), results)
-    comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
-    if not is_main_process():
-        return
-    command = [
-        "decant",
-        "compare",
-        # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
-        recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path),
-        "--methods",
-        ",".join(names),
-        "--seeds",
-        str(seeds),
-    ]
+    use_threads(threads)
+    # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
+    named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
+    command = ["decant", "compare", named, "--methods", ",".join(names_of(methods)), "--seeds", str(seeds)]
     command += [part for change in changes or () for part in ("--set", change)]
     command += ["--trust-code"] if trust_code else []
     command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
-    write_comparison(comparison, folder, command=shlex.join(command))
-    console().print(comparison_table(comparison))
-    for line in verdict(comparison).lines:
-        console().print(line, highlight=False, markup=False)
-    if results is not None:
-        publish(Plan(settings, names, seeds, folder), teachers, results)
-    console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
+    asked = Asked(
+        settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
+    )
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    compare_and_write(asked, places, console())
 
 
 @app.command()
@@ -206,7 +177,7 @@ def cache(
     from decant.recipe import find_recipe, load_recipe
 
     settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
     if not is_main_process():
@@ -236,7 +207,7 @@ def evaluate(
     from decant.engine import Places
     from decant.engine.judge import evaluate_run
 
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
     if (run / "recipe.json").is_file() and detection.is_detection(run / "recipe.json"):
         detection.evaluate(run, weights, places, console())
@@ -282,6 +253,9 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
+app.command()(reproduce)
+
+
 def main() -> None:
     """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
     from decant.engine.fit import NonFiniteLossError
@@ -299,13 +273,6 @@ def main() -> None:
 def console() -> Console:
     """Standard output as it is now."""
     return Console()
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _default_folder(path: Path) -> Path:
