@@ -17,6 +17,7 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
@@ -85,6 +86,7 @@ __all__ = [
     "ReviewKD",
     "ReviewKDSettings",
     "SPSettings",
+    "Source",
     "Supervised",
     "SupervisedSettings",
     "TTMSettings",
