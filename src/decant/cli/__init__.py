@@ -223,16 +223,21 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, or all.")] = "all",
+    pair: Annotated[
+        str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Also time a step of every method, for minutes.")] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, networks, data sets, recipes."""
-    from decant.cli.tables import TABLES
+    """What there is: methods, their settings, networks, data sets, recipes."""
+    from decant.cli.tables import there_is
+    from decant.engine.progress import reporter_for
 
-    if what != "all" and what not in TABLES:
-        raise ValueError(f"expected {', '.join(TABLES)} or all, got {what!r}")
-    for name, table in TABLES.items():
-        if what in {"all", name}:
-            console().print(table())
+    _use_threads(threads)
+    for table in there_is(what, pair, device=device if measure else None, reporter=reporter_for(console())):
+        console().print(table)
 
 
 @app.command()

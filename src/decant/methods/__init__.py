@@ -23,6 +23,7 @@ from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
 from decant.methods.simkd import SimKD, SimKDSettings
+from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
@@ -108,6 +109,7 @@ __all__ = [
     "SPSettings",
     "SimKD",
     "SimKDSettings",
+    "Source",
     "Supervised",
     "SupervisedSettings",
     "TTMSettings",
