@@ -35,7 +35,9 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     distiller.prepare([(images, target)])
     optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-2))
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    parameters = {**dict(student.named_parameters()), **dict(distiller.method.named_parameters(prefix="method"))}
+    assert (distiller.student is student) == (name != "simkd")
+    trained = {key: value for key, value in distiller.student.named_parameters() if value.requires_grad}
+    parameters = {**trained, **dict(distiller.method.named_parameters(prefix="method"))}
     assert held == {id(parameter) for parameter in parameters.values()}
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
 

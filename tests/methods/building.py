@@ -27,7 +27,7 @@ TWO_VIEW_TERMS: dict[str, set[str]] = {
 }
 """What methods on the logits of a weak and a strong view add to the task term."""
 FEATURE_METHODS = [
-    name for name in METHODS if name not in ("supervised", "kd", "dkd", "ctkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
+    name for name in METHODS if name not in ("supervised", "kd", "dkd", "ctkd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
 ]
 
 
@@ -53,6 +53,7 @@ def context(student: nn.Module, teacher: nn.Module | None, images: Tensor) -> Bu
         teacher,
         dry_shapes(student, images, taps_of(student)),
         dry_shapes(teacher, images, taps_of(teacher)) if teacher is not None else None,
+        student_taps=taps_of(student),
         teacher_taps=taps_of(teacher),
         facts=facts(),
     )

@@ -168,6 +168,8 @@ def test_all_faults_come_at_once() -> None:
         ("train.epochs", 0, "epochs must be at least 1, got 0"),
         ("train.batch_size", -64, "batch_size must be at least 1, got -64"),
         ("train.accumulate", 0, "accumulate must be at least 1, got 0"),
+        ("train.teacher_cache_top", 0, "teacher_cache_top is at least 1, or left out, got 0"),
+        ("train.teacher_cache_temperature", 0.0, "teacher_cache_temperature must be positive, got 0.0"),
         ("train.evaluate_every", 0, "evaluate_every must be at least 1, got 0"),
         ("train.checkpoint_every", 0, "checkpoint_every must be at least 1, got 0"),
         ("train.learning_rate", 0.0, "learning_rate must be a finite number above 0, got 0.0"),

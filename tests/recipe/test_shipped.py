@@ -8,10 +8,10 @@ from decant.data import DATASETS
 from decant.interfaces import Method
 from decant.methods import DKDSettings
 from decant.models import TINY, ZOO, create
-from decant.recipe import MultiStep, Recipe, load_recipe, shipped_recipes
+from decant.recipe import MultiStep, Recipe, load_recipe, shipped_recipes, task_of
 from methods.building import context
 
-SHIPPED = shipped_recipes()
+SHIPPED = {name: path for name, path in shipped_recipes().items() if task_of(path) == "classification"}
 PROTOCOL = [name for name in SHIPPED if name.startswith("cifar100/")]
 
 

@@ -1,7 +1,6 @@
 """The command line: parse, call, print. Everything it does is a call that Python users can make too."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,27 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from decant.cli.options import CacheOption, WorkersOption, workers_of
+from decant.cli import detection
+from decant.cli.comparing import Asked, compare_and_write, names_of
+from decant.cli.options import (
+    DATA,
+    TEACHERS,
+    CacheOption,
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    OnDeviceOption,
+    OutOption,
+    RecipeArgument,
+    SetOption,
+    TeachersOption,
+    ThreadsOption,
+    TrustOption,
+    WorkersOption,
+    use_threads,
+    workers_of,
+)
+from decant.cli.reproduce import reproduce
 
 
 class _Commands(TyperGroup):
@@ -34,29 +53,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipeArgument = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as demo (see `decant list recipes`).")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
-]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
-TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
-DataOption = Annotated[
-    Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
-OnDeviceOption = Annotated[
-    bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
-]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
-TrustOption = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
-]
-
-TEACHERS, DATA = Path("runs/teachers"), Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
@@ -99,10 +95,13 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
-    _use_threads(threads)
+    use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    if detection.is_detection(path, changes or ()):
+        detection.train(path, changes or (), folder, places, console())
+        return
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -137,46 +136,22 @@ def compare(
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
-    from decant.engine.compare import compare as compare_methods
-    from decant.engine.parallel import is_main_process
-    from decant.engine.plan import Plan
-    from decant.engine.progress import reporter_for
-    from decant.engine.publish import publish, refuse_results
-    from decant.evidence import verdict
     from decant.recipe import find_recipe, load_recipe
-    from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
-    _use_threads(threads)
-    folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    if results is not None:
-        refuse_results(Plan(settings, names, seeds, folder), results)
-    comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
-    if not is_main_process():
-        return
-    command = [
-        "decant",
-        "compare",
-        # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
-        recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path),
-        "--methods",
-        ",".join(names),
-        "--seeds",
-        str(seeds),
-    ]
+    use_threads(threads)
+    # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
+    named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
+    command = ["decant", "compare", named, "--methods", ",".join(names_of(methods)), "--seeds", str(seeds)]
     command += [part for change in changes or () for part in ("--set", change)]
     command += ["--trust-code"] if trust_code else []
     command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
-    write_comparison(comparison, folder, command=shlex.join(command))
-    console().print(comparison_table(comparison))
-    for line in verdict(comparison).lines:
-        console().print(line, highlight=False, markup=False)
-    if results is not None:
-        publish(Plan(settings, names, seeds, folder), teachers, results)
-    console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
+    asked = Asked(
+        settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
+    )
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    compare_and_write(asked, places, console())
 
 
 @app.command()
@@ -202,7 +177,7 @@ def cache(
     from decant.recipe import find_recipe, load_recipe
 
     settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
     if not is_main_process():
@@ -232,8 +207,11 @@ def evaluate(
     from decant.engine import Places
     from decant.engine.judge import evaluate_run
 
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
+    if (run / "recipe.json").is_file() and detection.is_detection(run / "recipe.json"):
+        detection.evaluate(run, weights, places, console())
+        return
     judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
@@ -245,16 +223,21 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, or all.")] = "all",
+    pair: Annotated[
+        str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Also time a step of every method, for minutes.")] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, networks, data sets, recipes."""
-    from decant.cli.tables import TABLES
+    """What there is: methods, their settings, networks, data sets, recipes."""
+    from decant.cli.tables import there_is
+    from decant.engine.progress import reporter_for
 
-    if what != "all" and what not in TABLES:
-        raise ValueError(f"expected {', '.join(TABLES)} or all, got {what!r}")
-    for name, table in TABLES.items():
-        if what in {"all", name}:
-            console().print(table())
+    _use_threads(threads)
+    for table in there_is(what, pair, device=device if measure else None, reporter=reporter_for(console())):
+        console().print(table)
 
 
 @app.command()
@@ -262,10 +245,20 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
+    path = find_recipe(recipe)
+    if detection.is_detection(path, changes or ()):
+        settings: Any = detection.load_detection(path, changes or (), overrides_beside=Path())
+    else:
+        settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     console().print_json(json.dumps(recipe_to_dict(settings)))
     for remark in settings.remarks:
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
+
+
+app.command()(detection.predict)
+
+
+app.command()(reproduce)
 
 
 def main() -> None:
@@ -275,7 +268,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
@@ -285,13 +278,6 @@ def main() -> None:
 def console() -> Console:
     """Standard output as it is now."""
     return Console()
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _default_folder(path: Path) -> Path:

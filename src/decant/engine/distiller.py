@@ -92,6 +92,7 @@ class Distiller(nn.Module):
                 teacher_shapes=dry_shapes(teacher, example, names[1])
                 if example is not None and teacher is not None
                 else None,
+                student_taps=names[0],
                 teacher_taps=names[1],
                 facts=facts,
             )
@@ -102,7 +103,7 @@ class Distiller(nn.Module):
         self._compiled_with: dict[str, Any] | None = None
         self._told = False
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
-        self._student = Tapped(student, _chosen(method, names[0], "student"))
+        self._student = Tapped(method.deployed(student), _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
         self._teacher: tuple[Tapped, ...] = ()
         if teacher is not None and method.needs_teacher:
@@ -110,7 +111,7 @@ class Distiller(nn.Module):
 
     @property
     def student(self) -> nn.Module:
-        """The network that is trained, as it was given."""
+        """The network that is trained: as it was given, unless the method puts parts of its own into it."""
         return self._student.network
 
     @property
@@ -119,8 +120,8 @@ class Distiller(nn.Module):
         return self._teacher[0].network if self._teacher else None
 
     def deployed(self) -> nn.Module:
-        """The network to save and use after training."""
-        return self.method.deployed(self.student)
+        """The network to save and use after training: the one that is trained."""
+        return self.student
 
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Show the method what the teacher says to the whole training set, once before the first step of a training.
@@ -275,7 +276,7 @@ def _chosen(method: Method, taps: Mapping[str, str], role: str) -> dict[str, str
     if missing:
         raise ValueError(
             f"{type(method).__name__} needs the {role}'s features {missing}, but the {role} names "
-            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}"
+            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}, or in a recipe {role}.taps"
         )
     return {name: taps[name] for name in method.taps}
 

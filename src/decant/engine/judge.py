@@ -10,7 +10,7 @@ from decant.engine.evaluate import Score, evaluate
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.run import load_data
-from decant.engine.teacher import trained_network
+from decant.engine.teacher import trained_student
 from decant.recipe import Recipe, load_recipe
 
 
@@ -46,15 +46,9 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file, trust_code=trust_code)
-    images = load_data(recipe, places).test
+    splits = load_data(recipe, places)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    network = trained_network(
-        recipe.student.name,
-        weights,
-        classes=len(images.classes),
-        channels=images.shape[1],
-        options=recipe.student.options,
-    )
+    images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)

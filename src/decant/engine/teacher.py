@@ -1,29 +1,20 @@
 """The teacher of a recipe: loaded from a file, or trained once, kept under a hash of its recipe, and found again."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from decant.data import Images, PictureSet
+from decant.data import Images
 from decant.engine.checkpoint import read_about
-from decant.models import (
-    AveragedTeachers,
-    Option,
-    Sight,
-    build_network,
-    classes_of,
-    folded_classes,
-    load_weights,
-    map_classes,
-    preprocessing_of,
-    resighted,
-)
-from decant.recipe import AnyRecipe, RecipeError, TeacherSettings, load_as, recipe_hash
+from decant.engine.context import fresh_network, fresh_student
+from decant.engine.unlike import alike
+from decant.models import AveragedTeachers, build_network, classes_of, load_weights
+from decant.recipe import AnyRecipe, Recipe, RecipeError, TeacherSettings, load_as, recipe_hash
 
 
 @dataclass(frozen=True)
@@ -91,102 +82,47 @@ def teacher_folder(teachers: Path, recipe: Kept) -> Path:
 
 
 def load_teacher(path: Path | None, settings: TeacherSettings, images: Images, *, top1: float | None) -> Teacher:
-    """The network of these settings, as one over the classes of ``images`` that is shown what they are.
+    """The network of these settings, as one that is shown these images and answers over their classes.
 
     Args:
         path: its weights; None for those of its library.
         settings: which network it is, what it was trained to see, and over which classes.
         images: the training set.
-        top1: its accuracy, where it is known for a teacher that is like its student.
+        top1: its accuracy, where it is known; it is not that of a teacher that is unlike its student.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the weights are not those of this network over its classes; classes that it does not know.
     """
-    if path is not None and not path.is_file():
-        raise FileNotFoundError(f"teacher.weights: there is no file {path}")
-    about = {} if path is None else read_about(path)
-    names = settings.classes or about.get("classes")
     if path is None:
-        names = names or classes_of(settings.network)
+        names = settings.classes or classes_of(settings.network)
         if names is None:
             raise ValueError(
                 f"the classes of {settings.network}'s own weights are not known; name them in teacher.classes"
             )
+        about: dict[str, Any] = {}
         network = build_network(
             settings.network, classes=None, channels=images.shape[1], pretrained=True, options=settings.options
         )
         digest = _digest_of(network)
     else:
-        names = names or images.classes
-        network = trained_network(
-            settings.network, path, classes=len(names), channels=images.shape[1], options=settings.network_options
-        )
+        if not path.is_file():
+            raise FileNotFoundError(f"teacher.weights: there is no file {path}")
+        about = read_about(path)
+        names = settings.classes or tuple(about.get("classes", images.classes))
+        network = _network_with_weights(settings, path, images, len(names))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return alike(Teacher(network, settings.network, digest, top1), settings, images, names, about.get("sees"))
+    found = alike(network, settings, images, names, about)
+    if found.asked:
+        digest, top1 = hashlib.sha256(f"{digest} {found.asked}".encode()).hexdigest(), None
+    return Teacher(found.network.eval().requires_grad_(False), settings.network, digest, top1, found.notes)
 
 
-def alike(
-    teacher: Teacher, settings: TeacherSettings, images: Images, names: Sequence[str], kept: Mapping[str, Any] | None
-) -> Teacher:
-    """The teacher as one that is shown ``images`` and answers over their classes; the same where it does already.
-
-    Args:
-        teacher: as it was trained.
-        settings: what it was trained to see, where they say so.
-        images: the training set.
-        names: its classes.
-        kept: what its file says that it was trained to see.
-    """
-    here, there = sight_of(images), _sight(settings, images, kept)
-    mapped = map_classes(names, images.classes, settings.rename)
-    network = resighted(teacher.network, here, there)
-    notes = [f"sees {_words(there)}, its student {_words(here)}"] if network is not teacher.network else []
-    network = folded_classes(network, mapped, len(images.classes))
-    if mapped.unused:
-        shown = ", ".join(mapped.unused[:8]) + (" ..." if len(mapped.unused) > 8 else "")
-        notes.append(f"{len(mapped.unused)} of its {len(names)} classes have no counterpart and are left out: {shown}")
-    network.eval().requires_grad_(False)
-    if network is teacher.network:
-        return teacher
-    asked = hashlib.sha256(repr((teacher.sha256, there, mapped.owner)).encode()).hexdigest()
-    return replace(teacher, network=network, sha256=asked, top1=None, notes=tuple(notes))
-
-
-def averaged(teachers: Sequence[Teacher], weights: Sequence[float]) -> Teacher:
+def averaged(teachers: Sequence[Teacher], shares: Sequence[float]) -> Teacher:
     """Several teachers as one: the mean of their probabilities."""
-    network = AveragedTeachers([teacher.network for teacher in teachers], weights).eval().requires_grad_(False)
-    digest = hashlib.sha256(repr(([teacher.sha256 for teacher in teachers], list(weights))).encode()).hexdigest()
+    network = AveragedTeachers([teacher.network for teacher in teachers], shares).eval().requires_grad_(False)
+    digest = hashlib.sha256(repr(([teacher.sha256 for teacher in teachers], list(shares))).encode()).hexdigest()
     return Teacher(network, " + ".join(teacher.name for teacher in teachers), digest, None)
-
-
-def sight_of(images: Images) -> Sight:
-    """What the images of a set are, as networks see them."""
-    height, width = images.shape[2:]
-    interpolation = images.settings.interpolation if isinstance(images, PictureSet) else "bilinear"
-    return Sight((height, width), images.mean, images.std, interpolation)
-
-
-def _sight(settings: TeacherSettings, images: Images, kept: Mapping[str, Any] | None) -> Sight:
-    """What a teacher was trained to see: as its settings say, its recipe, its file or its library, or its student's."""
-    here = sight_of(images)
-    if (sees := settings.sees) is not None:
-        size = here.size if sees.size is None else (sees.size, sees.size)
-        return Sight(size, sees.mean or here.mean, sees.std or here.std, sees.interpolation, sees.channels)
-    if settings.recipe is not None and settings.recipe.data.name == "pictures":
-        data = settings.recipe.data.pictures
-        return Sight((data.size, data.size), data.mean, data.std, data.interpolation)
-    if kept is not None and len(kept["mean"]) == len(here.mean):
-        return Sight(tuple(kept["size"]), tuple(kept["mean"]), tuple(kept["std"]), kept["interpolation"])
-    if settings.pretrained and (known := preprocessing_of(settings.network)) is not None and len(here.mean) == 3:
-        return Sight((known.size, known.size), known.mean, known.std, known.interpolation)
-    return here
-
-
-def _words(sight: Sight) -> str:
-    mean, std = ("/".join(f"{value:.3g}" for value in values) for values in (sight.mean, sight.std))
-    order = "" if sight.channels == "rgb" else ", channels reversed"
-    return f"{sight.size[0]}x{sight.size[1]} pixels (mean {mean}, std {std}{order})"
 
 
 def _digest_of(network: nn.Module) -> str:
@@ -197,12 +133,24 @@ def _digest_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def trained_network(
-    name: str, path: Path, *, classes: int, channels: int, options: Mapping[str, Option] | None = None
-) -> nn.Module:
-    """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
+def _network_with_weights(settings: TeacherSettings, path: Path, images: Images, classes: int) -> nn.Module:
+    if settings.recipe is not None:
+        return trained_student(settings.recipe, path, images)
     with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
-        network = build_network(name, classes=classes, channels=channels, options=options)
+        network = fresh_network(settings.network, images, classes=classes, options=settings.options)
+        return _with_weights(network, settings.network, path, classes)
+
+
+def trained_student(recipe: Recipe, path: Path, images: Images) -> nn.Module:
+    """The network that a recipe leaves behind with the weights of a file, on the CPU; no random state is touched.
+
+    Raises:
+        ValueError: the weights are not those of this network over so many classes.
+    """
+    return _with_weights(fresh_student(recipe, images), recipe.student.name, path, len(images.classes))
+
+
+def _with_weights(network: nn.Module, name: str, path: Path, classes: int) -> nn.Module:
     try:
         load_weights(network, path)
     except ValueError as error:

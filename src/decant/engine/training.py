@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
+from decant.engine.context import build_context, fresh_student, named_taps, started_network
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
@@ -19,15 +20,16 @@ from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
+from decant.engine.probe import Probe
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
-from decant.engine.shapes import dry_shapes, taps_of
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
-from decant.engine.teacher import Teacher, alike, teacher_folder
-from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.models import Folded, build_network, fold_batchnorm, load_all_but_head
-from decant.recipe import NetworkSettings, Recipe
+from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
+from decant.engine.teacher import Teacher, teacher_folder
+from decant.engine.unlike import alike
+from decant.interfaces import Batch, Method, Outputs
+from decant.models import Folded, fold_batchnorm
+from decant.recipe import Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -44,14 +46,18 @@ class DistillStep:
         module: the wrapped distiller.
         teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+        probe: what stands still; None where all is trained.
     """
 
     module: nn.Module
     teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
+    probe: Probe | None = None
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss and the raw terms."""
+        if self.probe is not None:
+            self.probe.hold()
         outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
             loss, terms, _ = self.module(
@@ -92,22 +98,30 @@ class Training:
         self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
         self.supply = Supply(recipe, splits, parallel)
         self.judged, self.layout = self.supply.judged, self.supply.layout
-        channels, classes = splits.train.shape[1], len(splits.train.classes)
         torch.manual_seed(recipe.seed)
-        student = _started(recipe.student, classes, channels)
+        student = started_network(recipe.student, splits.train)
         network = teacher.network if teacher is not None else None
-        method = recipe.method.build(self._context(student, network))
+        self._taps = named_taps(recipe, student, network)
+        method = recipe.method.build(build_context(student, network, splits.train, self._taps))
         if method.gather and parallel.world > 1:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
             )
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
+            refuse_top(recipe, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
-        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
+        folded = self.folded.network if self.folded is not None else network
+        self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
+        self._probe: Probe | None = None
+        if settings.probe_epochs:
+            if parallel.world > 1:
+                raise ValueError("train.probe_epochs is for one process: what learns must not change between several")
+            example = next(plain_batches(splits.train, 2)).images[0]
+            self._probe = Probe(student, example.to(parallel.device), len(splits.train.classes))
         self._module = parallel.prepare(self.distiller)
         self._compiled_for: int | None = None
         self._teacher = teacher
@@ -174,11 +188,13 @@ class Training:
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
         (order,) = self.orders([epoch])
+        outputs = self.tabled.outputs(order) if self.tabled is not None else None
+        probing = epoch < self.recipe.train.probe_epochs
+        if self._probe is not None:
+            self._probe.freeze(probing)
         return fit_epoch(
             epoch,
-            step=DistillStep(
-                self._module, self.tabled.outputs(order) if self.tabled is not None else None, self._compiled_for
-            ),
+            step=DistillStep(self._module, outputs, self._compiled_for, self._probe if probing else None),
             batches=self.supply.batches(order),
             steps=self.steps,
             module=self._module,
@@ -260,19 +276,8 @@ class Training:
     def _fold(self, teacher: nn.Module, method: Method) -> Folded:
         """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
         example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
-        taps = taps_of(teacher)
-        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
-
-    def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
-        example = next(plain_batches(self.train_set, 2)).images[0].cpu()
-        return BuildContext(
-            student=student,
-            teacher=teacher,
-            student_shapes=dry_shapes(student, example, taps_of(student)),
-            teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
-            teacher_taps=taps_of(teacher),
-            facts=self.train_set.facts(),
-        )
+        taps = {name: path for name, path in self._taps[1].items() if name in method.taps}
+        return fold_batchnorm(teacher, example, taps=taps)
 
 
 def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:
@@ -288,19 +293,6 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        images = splits.train
-        network = build_network(
-            settings.network, classes=len(images.classes), channels=images.shape[1], options=settings.network_options
-        )
-        untrained = Teacher(network, settings.network, "", None)
-        Training(recipe, splits, alike(untrained, settings, images, images.classes, None), parallel)
-
-
-def _started(settings: NetworkSettings, classes: int, channels: int) -> nn.Module:
-    """The network, with what it starts from."""
-    network = build_network(
-        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
-    )
-    if settings.weights is not None:
-        load_all_but_head(network, settings.weights)
-    return network
+        network = fresh_student(settings.recipe, splits.train)
+        network = alike(network, settings, splits.train, splits.train.classes).network.eval().requires_grad_(False)
+        Training(recipe, splits, Teacher(network, settings.network, "", None), parallel)

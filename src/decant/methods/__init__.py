@@ -22,6 +22,8 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.simkd import SimKD, SimKDSettings
+from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
 from decant.methods.total import weighted_total
@@ -53,6 +55,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "mlkd": MLKDSettings,
     "crld": CRLDSettings,
     "ctkd": CTKDSettings,
+    "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
@@ -104,6 +107,9 @@ __all__ = [
     "ReviewKD",
     "ReviewKDSettings",
     "SPSettings",
+    "SimKD",
+    "SimKDSettings",
+    "Source",
     "Supervised",
     "SupervisedSettings",
     "TTMSettings",

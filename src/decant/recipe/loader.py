@@ -151,6 +151,18 @@ def load_recipe(
     )
 
 
+def with_overrides(recipe: Recipe, overrides: Sequence[str], *, where: str = "recipe") -> Recipe:
+    """The same recipe with settings changed, as :func:`load_recipe` changes those of a file.
+
+    Raises:
+        RecipeError: the change has faults; ``where`` says of what.
+    """
+    values = recipe_to_dict(recipe)
+    for override in overrides:
+        _override(values, override)
+    return recipe_from_dict(_inline(values, Path(), seen=()), where=where, same_code_as=recipe)
+
+
 def task_of(path: str | Path, overrides: Sequence[str] = ()) -> str:
     """What a recipe's file says that is learned."""
     values = _read(Path(path))

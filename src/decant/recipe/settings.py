@@ -25,6 +25,7 @@ class NetworkSettings:
         weights: a file of weights to start from; in a file, a path relative to that file. With either of the two, a
             classifier over another number of classes is a fresh one.
         options: further arguments of the library's builder, such as ``img_size``.
+        taps: feature name -> module path, all that methods can read; none for those that the network names itself.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -33,6 +34,7 @@ class NetworkSettings:
     pretrained: bool = False
     weights: str | None = None
     options: dict[str, Option] = field(default_factory=dict)
+    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
@@ -86,6 +88,7 @@ class TeacherSettings:
         rename: its name of a class -> the data's, where they differ; several may become one.
         share: how much it counts where there are several.
         also: further teachers; the student learns from the mean of their probabilities.
+        taps: feature name -> module path, as for the student.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -100,6 +103,7 @@ class TeacherSettings:
     rename: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
     also: "tuple[TeacherSettings, ...]" = ()
+    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""

@@ -84,6 +84,10 @@ class TrainSettings:
     nesterov: bool = False
     weight_decay: float = 5e-4
     schedule: Annotated[Schedule, Field(discriminator="name")] = field(default_factory=MultiStep)
+    probe_epochs: int = 0
+    """So many of the epochs, the first ones, train the classifier alone; the schedule begins after them."""
+    probe_learning_rate: float = 0.1
+    """Learning rate of those."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
     channels_last: bool = True
@@ -94,6 +98,10 @@ class TrainSettings:
     """Where the teacher's logits come from: "none" runs it in every step, "views" once for every view of an image."""
     teacher_cache_type: Literal["fp16", "fp32"] = "fp16"
     """Type in which the logits of "views" are kept, on which every one of them is rounded."""
+    teacher_cache_top: int | None = None
+    """How many of a view's logits "views" keeps, the target's and the largest others; all if left out."""
+    teacher_cache_temperature: float = 4.0
+    """Temperature at which those keep their probabilities exactly: the method's; the rest share theirs evenly."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
     weights_type: Literal["fp32", "fp16"] = "fp32"
@@ -113,6 +121,10 @@ class TrainSettings:
         ]
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             faults.append(f"learning_rate must be a finite number above 0, got {self.learning_rate}")
+        if not (math.isfinite(self.probe_learning_rate) and self.probe_learning_rate > 0):
+            faults.append(f"probe_learning_rate must be a finite number above 0, got {self.probe_learning_rate}")
+        if not 0 <= self.probe_epochs <= self.epochs:
+            faults.append(f"probe_epochs must be 0 to {self.epochs}, the epochs, got {self.probe_epochs}")
         if not 0 <= self.momentum < 1:
             faults.append(f"momentum must be in [0, 1), got {self.momentum}")
         if self.nesterov and self.momentum == 0:
@@ -121,5 +133,9 @@ class TrainSettings:
             faults.append(f"weight_decay must be a finite number of at least 0, got {self.weight_decay}")
         if self.ema is not None and not 0 < self.ema < 1:
             faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
+        if self.teacher_cache_top is not None and self.teacher_cache_top < 1:
+            faults.append(f"teacher_cache_top is at least 1, or left out, got {self.teacher_cache_top}")
+        if not (math.isfinite(self.teacher_cache_temperature) and self.teacher_cache_temperature > 0):
+            faults.append(f"teacher_cache_temperature must be positive, got {self.teacher_cache_temperature}")
         if faults:
             raise ValueError("; ".join(faults))
