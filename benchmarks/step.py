@@ -57,12 +57,12 @@ def _contest(names: tuple[str, str], images: Tensor, target: Tensor, parallel: P
         if compiled and (reason := compile_distiller(distiller, batch, parallel)) is not None:
             raise RuntimeError(f"nothing can be compiled here ({reason}); give --no-compile")
 
-        def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        def step(batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
             with compiled_step(full=True) if compiled else nullcontext():
                 loss, terms, _ = distiller(
                     batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
                 )
-            return loss, terms
+            return (loss,), terms
 
         return steps(distiller, step, batch, parallel)
 

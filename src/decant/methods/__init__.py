@@ -20,7 +20,7 @@ from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
-from decant.methods.total import weighted_total
+from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
 
@@ -92,5 +92,6 @@ __all__ = [
     "SupervisedSettings",
     "TTMSettings",
     "VIDSettings",
+    "divided_total",
     "weighted_total",
 ]
