@@ -1,8 +1,9 @@
 """From a recipe to the objects that train, and their common state."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_st
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.context import build_context, fresh_network, fresh_student, named_taps
 from decant.engine.distiller import Distiller
+from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
@@ -27,7 +29,7 @@ from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, 
 from decant.engine.teacher import Teacher, teacher_folder
 from decant.interfaces import Batch, Method, Outputs
 from decant.models import Folded, fold_batchnorm
-from decant.recipe import Recipe
+from decant.recipe import DOTSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -44,20 +46,27 @@ class DistillStep:
         module: the wrapped distiller.
         teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+        apart: whether the loss comes in two, the task's own term and all others.
     """
 
     module: nn.Module
     teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
+    apart: bool = False
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss and the raw terms."""
+    def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+        """The loss, in one or in two, and the raw terms."""
         outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            loss, terms, _ = self.module(
-                batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=outputs
+            *losses, terms, _ = self.module(
+                batch.images,
+                batch.target,
+                index=batch.index,
+                epoch=batch.epoch,
+                teacher_outputs=outputs,
+                apart=self.apart,
             )
-        return loss, terms
+        return tuple(losses), terms
 
 
 @contextmanager
@@ -109,8 +118,14 @@ class Training:
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
-        self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
-        self._module = parallel.prepare(self.distiller)
+        self._apart = isinstance(settings.optimizer, DOTSettings)
+        self._module = parallel.prepare(self.distiller, exchange=not self._apart)
+        optimizer = make_optimizer(self.distiller, settings)
+        self._backward: Callable[..., None] = parallel.backward
+        if isinstance(optimizer, DOT):
+            refuse_one_gradient(method, recipe.method.name)
+            self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
+        self._optimizer = parallel.prepare_optimizer(optimizer)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
@@ -167,6 +182,8 @@ class Training:
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
+        if self._apart:
+            return "dot goes through a step's graph twice, which compiled code does not keep"
         batch = next(self.batches(0))
         summed = self.recipe.train.accumulate > 1 or self.parallel.world > 1
         if (reason := compile_distiller(self.distiller, batch, self.parallel, cuda_graphs=not summed)) is None:
@@ -179,7 +196,10 @@ class Training:
         return fit_epoch(
             epoch,
             step=DistillStep(
-                self._module, self.tabled.outputs(order) if self.tabled is not None else None, self._compiled_for
+                self._module,
+                self.tabled.outputs(order) if self.tabled is not None else None,
+                self._compiled_for,
+                self._apart,
             ),
             batches=self.supply.batches(order),
             steps=self.steps,
@@ -187,6 +207,7 @@ class Training:
             optimizer=self._optimizer,
             settings=self.recipe.train,
             parallel=self.parallel,
+            backward=self._backward,
             update_average=self._update_average,
             advance=reporter.advance,
         )
@@ -231,6 +252,7 @@ class Training:
             steps=(settings.epochs - done) * self.steps,
             evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
             averaged=self.average is not None,
+            apart=self._apart,
             forecast=tabled.forecast(self.orders(range(done, settings.epochs))) if tabled is not None else None,
         )
 

@@ -26,7 +26,7 @@ from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
-from decant.methods.total import weighted_total
+from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
 
@@ -114,5 +114,6 @@ __all__ = [
     "SupervisedSettings",
     "TTMSettings",
     "VIDSettings",
+    "divided_total",
     "weighted_total",
 ]
