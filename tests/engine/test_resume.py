@@ -38,6 +38,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "crd": (METHODS["crd"](), {"ema": 0.9}),
     "nd": (METHODS["nd"](), {}),
     "ctkd": (CTKDSettings(base="dkd"), {"ema": 0.9}),
+    "sdd": (METHODS["sdd"](), {"ema": 0.9}),
     "simkd": (METHODS["simkd"](), {"ema": 0.9}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {

@@ -19,6 +19,7 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.sdd import SDD, SDDSettings
 from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
@@ -49,6 +50,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "gdkd": GDKDSettings,
     "nd": NDSettings,
     "ctkd": CTKDSettings,
+    "sdd": SDDSettings,
     "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
@@ -70,6 +72,7 @@ __all__ = [
     "PKT",
     "RKD",
     "RLD",
+    "SDD",
     "SP",
     "TTM",
     "VID",
@@ -94,6 +97,7 @@ __all__ = [
     "RLDSettings",
     "ReviewKD",
     "ReviewKDSettings",
+    "SDDSettings",
     "SPSettings",
     "SimKD",
     "SimKDSettings",
