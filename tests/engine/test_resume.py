@@ -46,6 +46,7 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "nd": (METHODS["nd"](), {}),
     "crld": (METHODS["crld"](), {}),
     "ctkd": (CTKDSettings(base="dkd"), {"ema": 0.9}),
+    "sdd": (METHODS["sdd"](), {"ema": 0.9}),
     "simkd": (METHODS["simkd"](), {"ema": 0.9}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {

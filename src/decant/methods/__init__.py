@@ -22,6 +22,7 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.sdd import SDD, SDDSettings
 from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
@@ -55,6 +56,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "mlkd": MLKDSettings,
     "crld": CRLDSettings,
     "ctkd": CTKDSettings,
+    "sdd": SDDSettings,
     "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
@@ -78,6 +80,7 @@ __all__ = [
     "PKT",
     "RKD",
     "RLD",
+    "SDD",
     "SP",
     "TTM",
     "VID",
@@ -106,6 +109,7 @@ __all__ = [
     "RLDSettings",
     "ReviewKD",
     "ReviewKDSettings",
+    "SDDSettings",
     "SPSettings",
     "SimKD",
     "SimKDSettings",
