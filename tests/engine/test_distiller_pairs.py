@@ -18,7 +18,13 @@ PROTOCOL = [
     *("vgg13-vgg8", "resnet32x4-ShuffleNetV1", "wrn_40_2-ShuffleNetV1", "vgg13-MobileNetV2", "ResNet50-MobileNetV2"),
     "resnet32x4-ShuffleNetV2",
 ]
-TERMS = {"dkd": {"tckd", "nckd"}, "ctkd": {"kd", "adversary", "temperature"}, **LOGIT_TERMS, **TWO_VIEW_TERMS}
+TERMS = {
+    "dkd": {"tckd", "nckd"},
+    "ctkd": {"kd", "adversary", "temperature"},
+    "sdd": {"consistent", "complementary"},
+    **LOGIT_TERMS,
+    **TWO_VIEW_TERMS,
+}
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 

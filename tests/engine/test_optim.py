@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from decant.engine.optim import MomentumSGD, MovingAverage, learning_rate_factor, make_optimizer
+from decant.engine.optim import MovingAverage, learning_rate_factor, make_optimizer
+from decant.engine.sgd import MomentumSGD
 from decant.recipe import Cosine, MultiStep, OneCycle, TrainSettings
 
 

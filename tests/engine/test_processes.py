@@ -246,7 +246,11 @@ def launched(processes: int, folder: Path, recipe: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("extra", ["", "ema = 0.9\n", "accumulate = 2\n"], ids=["plain", "ema", "accumulate"])
+@pytest.mark.parametrize(
+    "extra",
+    ["", "ema = 0.9\n", "accumulate = 2\n", 'accumulate = 2\noptimizer = { name = "dot" }\n'],
+    ids=["plain", "ema", "accumulate", "dot"],
+)
 def test_two_processes_learn_what_one_does(tmp_path: Path, extra: str) -> None:
     """Every loss within 1e-4 relative and every weight within 1e-4: float32 summed in another order, 32 steps long."""
     taught(tmp_path, images=128)

@@ -78,7 +78,7 @@ def batches_seen(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
     seen: list[Batch] = []
     step = DistillStep.__call__
 
-    def watched(self: DistillStep, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def watched(self: DistillStep, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         seen.append(batch)
         return step(self, batch)
 

@@ -26,9 +26,8 @@ TWO_VIEW_TERMS: dict[str, set[str]] = {
     "crld": {"within", "across"},
 }
 """What methods on the logits of a weak and a strong view add to the task term."""
-FEATURE_METHODS = [
-    name for name in METHODS if name not in ("supervised", "kd", "dkd", "ctkd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
-]
+_APART = ("supervised", "kd", "dkd", "ctkd", "sdd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
+FEATURE_METHODS = [name for name in METHODS if name not in _APART]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

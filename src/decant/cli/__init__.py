@@ -235,7 +235,7 @@ def list_(
     from decant.cli.tables import there_is
     from decant.engine.progress import reporter_for
 
-    _use_threads(threads)
+    use_threads(threads)
     for table in there_is(what, pair, device=device if measure else None, reporter=reporter_for(console())):
         console().print(table)
 

@@ -32,10 +32,10 @@ class DetectionStep:
 
     module: nn.Module
 
-    def __call__(self, batch: PictureBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def __call__(self, batch: PictureBatch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         """The loss and the raw terms."""
         loss, terms = self.module(batch.images, batch.targets, epoch=batch.epoch)
-        return loss, terms
+        return (loss,), terms
 
 
 class DetectionTraining:
@@ -132,8 +132,8 @@ class DetectionTraining:
         device = self.parallel.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self.parallel.autocast():
             step = DetectionStep(trial)
-            seconds_of(lambda: step(batch)[0].backward(), 1)  # the first step allocates and picks algorithms
-            per_step = seconds_of(lambda: step(batch)[0].backward(), _TIMED_STEPS)
+            seconds_of(lambda: step(batch)[0][0].backward(), 1)  # the first step allocates and picks algorithms
+            per_step = seconds_of(lambda: step(batch)[0][0].backward(), _TIMED_STEPS)
             trial.eval()
             with torch.no_grad():
                 per_picture = seconds_of(lambda: trial.student(list(batch.images[:1])), 1)

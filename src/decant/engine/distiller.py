@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
-from decant.methods import METHODS, ComposedSettings, weighted_total
+from decant.methods import METHODS, ComposedSettings, divided_total, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
@@ -27,6 +27,21 @@ class Distilled(NamedTuple):
     """
 
     loss: Tensor
+    terms: dict[str, Tensor]
+    logits: Tensor
+
+
+class DistilledApart(NamedTuple):
+    """What one step gives to an optimiser that keeps two gradients apart, such as :class:`decant.engine.DOT`.
+
+    Attributes:
+        task: the task's own term, weighted.
+        rest: the weighted sum of all other terms; with ``task`` the loss.
+        terms, logits: as in :class:`Distilled`.
+    """
+
+    task: Tensor
+    rest: Tensor
     terms: dict[str, Tensor]
     logits: Tensor
 
@@ -171,7 +186,8 @@ class Distiller(nn.Module):
         index: Tensor | None = None,
         epoch: float | None = None,
         teacher_outputs: Outputs | None = None,
-    ) -> Distilled:
+        apart: bool = False,
+    ) -> Distilled | DistilledApart:
         """The loss of one batch.
 
         Args:
@@ -181,11 +197,13 @@ class Distiller(nn.Module):
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
             teacher_outputs: what the teacher says about these images, worked out before; the teacher is then not run.
+            apart: give the loss in two, the task's own term and all others.
 
         Raises:
             TypeError: images that are neither a tensor nor a tuple of tensors.
             ValueError: another number of views than the method wants; no epoch where the weights depend on it;
-                teacher's outputs that are of other samples or lack what the method learns from.
+                teacher's outputs that are of other samples or lack what the method learns from; a loss that cannot be
+                given in two.
         """
         views = images if isinstance(images, tuple) else (images,)
         if not all(isinstance(view, Tensor) for view in views):
@@ -223,8 +241,10 @@ class Distiller(nn.Module):
             with torch.no_grad():
                 teacher = _all_views(self._ready_teacher(), views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
-        loss = weighted_total(terms, self.method.weights(epoch))
-        return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
+        weights, raw = self.method.weights(epoch), {name: term.detach() for name, term in terms.items()}
+        if apart:
+            return DistilledApart(*divided_total(terms, weights, self.method.task), raw, student.logits)
+        return Distilled(weighted_total(terms, weights), raw, student.logits)
 
     def _ready_teacher(self) -> Tapped:
         (teacher,) = self._teacher

@@ -8,15 +8,16 @@ import torch
 from torch import nn
 
 from decant.data import DataSettings, ImageSet, load, plain_batches
+from decant.engine.context import build_context, fresh_network
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import seconds_of
 from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
-from decant.engine.shapes import dry_shapes, taps_of
-from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs
+from decant.engine.shapes import taps_of
+from decant.interfaces import Method, MethodSettings
 from decant.methods import METHODS, Source
-from decant.models import TINY, Tapped, create, fold_batchnorm
+from decant.models import TINY, fold_batchnorm
 from decant.recipe import TrainSettings
 
 BATCH_SIZE, ROUNDS = 64, 5
@@ -104,20 +105,11 @@ class Pair:
         ]
 
     def _network(self, name: str) -> nn.Module:
-        return create(name, num_classes=len(self.images.classes), in_channels=self.images.shape[1])
+        return fresh_network(name, self.images)
 
     def _build(self, methods: Mapping[str, type[MethodSettings]]) -> tuple[dict[str, Method], dict[str, str]]:
-        example = next(plain_batches(self.images, 2)).images[0]
         student = self._network(self._student)
-        context = BuildContext(
-            student=student,
-            teacher=self._teacher,
-            student_shapes=dry_shapes(student, example, taps_of(student)),
-            teacher_shapes=dry_shapes(self._teacher, example, taps_of(self._teacher)),
-            teacher_taps=taps_of(self._teacher),
-            facts=self.images.facts(),
-            teacher_outputs=self._teacher_outputs,
-        )
+        context = build_context(student, self._teacher, self.images, (taps_of(student), taps_of(self._teacher)))
         built, refused = {}, {}
         for name, settings in methods.items():
             try:
@@ -125,12 +117,6 @@ class Pair:
             except ValueError as error:
                 refused[name] = str(error)
         return built, refused
-
-    def _teacher_outputs(self) -> Iterator[tuple[Outputs, Batch]]:
-        tapped = Tapped(self._teacher, taps_of(self._teacher))
-        with torch.no_grad():
-            for batch in plain_batches(self.images, BATCH_SIZE):
-                yield tapped(batch.images[0]), batch
 
     def _steps(self, parallel: Parallel) -> Iterator[tuple[str, Callable[[], None]]]:
         """A training step of each method, on the folded teacher, as a run takes it."""
@@ -147,6 +133,7 @@ class Pair:
                 teacher_taps=taps_of(self._teacher),
             )
             distiller.to(parallel.device).train()
+            distiller.prepare([(images, target)])  # of any samples: it changes no time
             optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-3))
 
             def step(distiller: Distiller = distiller, optimizer: torch.optim.Optimizer = optimizer) -> None:

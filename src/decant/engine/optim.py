@@ -5,41 +5,21 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
-from torch.optim.optimizer import ParamsT
 
-from decant.recipe import Cosine, MultiStep, Schedule, TrainSettings
+from decant.engine.dot import DOT
+from decant.engine.sgd import MomentumSGD
+from decant.recipe import Cosine, DOTSettings, MultiStep, Schedule, TrainSettings
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
-class MomentumSGD(torch.optim.SGD):
-    """torch's fused SGD: one pass over weights, gradients and momentum instead of four. Its momentum starts at zero.
-
-    torch lets it start as the first gradient, which is the same; but then a first step that loss scaling passes over
-    leaves whatever the memory held, and a parameter whose first gradient comes later than the others' is an error.
-    """
-
-    def __init__(self, parameters: ParamsT, **settings: Any) -> None:
-        super().__init__(parameters, fused=True, **settings)
-
-    def step(self, closure: Any = None) -> Any:
-        """One step."""
-        for group in self.param_groups:
-            for parameter in group["params"] if group["momentum"] else ():
-                if parameter.grad is not None and "momentum_buffer" not in self.state[parameter]:
-                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter.grad)
-        return super().step(closure)
-
-
 def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
-    return MomentumSGD(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        weight_decay=settings.weight_decay,
-    )
+    """SGD or DOT over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    common = {"lr": settings.learning_rate, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
+    if isinstance(settings.optimizer, DOTSettings):
+        return DOT(learning, delta=settings.optimizer.delta, **common)
+    return MomentumSGD(learning, nesterov=settings.nesterov, **common)
 
 
 def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:

@@ -1,5 +1,6 @@
 """The only place that knows of devices, precision and processes: one Accelerator, every setting passed explicitly."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, cast
 
@@ -77,9 +78,12 @@ class Parallel:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def prepare(self, module: nn.Module) -> nn.Module:
-        """The module on this device, wrapped for several processes where there are several."""
-        return cast(nn.Module, self._accelerator.prepare_model(module))
+    def prepare(self, module: nn.Module, *, exchange: bool = True) -> nn.Module:
+        """The module on this device, wrapped for several processes where there are several.
+
+        Without ``exchange`` its gradients stay this process's own; :meth:`average` brings them together.
+        """
+        return cast(nn.Module, self._accelerator.prepare_model(module, evaluation_mode=not exchange))
 
     def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> Any:
         """The optimiser with loss scaling where the precision needs it."""
@@ -94,12 +98,19 @@ class Parallel:
         """Put off the exchange of gradients between processes until the ``last`` batch of an optimiser step."""
         return nullcontext() if last else cast(Any, self._accelerator.no_sync(module))
 
-    def backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Gradients of the loss, scaled where the precision needs it."""
         if self.scaler is None:
-            loss.backward()
+            loss.backward(retain_graph=retain_graph)
         else:
-            self._accelerator.backward(loss)
+            self._accelerator.backward(loss, retain_graph=retain_graph)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over processes in the place of each tensor; all processes have as many, of the same shapes."""
+        if self.world > 1 and tensors:
+            mean = self._accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), reduction="mean")
+            for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     @property
     def scaler(self) -> Any:

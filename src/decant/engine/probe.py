@@ -2,7 +2,10 @@
 
 from torch import Tensor, nn
 
+from decant.data import Images, plain_batches
+from decant.engine.parallel import Parallel
 from decant.models import classifier_of
+from decant.recipe import Recipe
 
 
 class Probe:
@@ -34,3 +37,17 @@ class Probe:
         """Keep statistics and dropout of the body as they are in evaluation; whoever calls ``train()`` undoes it."""
         for module in self._modules:
             module.training = False
+
+
+def probe_of(recipe: Recipe, student: nn.Module, images: Images, parallel: Parallel) -> Probe | None:
+    """The probe of a recipe, where it has one.
+
+    Raises:
+        ValueError: a network whose classifier is not found; several processes, between which what learns must not
+            change.
+    """
+    if recipe.train.probe_epochs == 0:
+        return None
+    if parallel.world > 1:
+        raise ValueError("train.probe_epochs is for one process: what learns must not change between several")
+    return Probe(student, next(plain_batches(images, 2)).images[0].to(parallel.device), len(images.classes))

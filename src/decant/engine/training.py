@@ -1,8 +1,9 @@
 """From a recipe to the objects that train, and their common state."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_st
 from decant.engine.compiling import compile_distiller, compiled_step
 from decant.engine.context import build_context, fresh_student, named_taps, started_network
 from decant.engine.distiller import Distiller
+from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.engine.probe import Probe
+from decant.engine.probe import Probe, probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
@@ -29,7 +31,7 @@ from decant.engine.teacher import Teacher, teacher_folder
 from decant.engine.unlike import alike
 from decant.interfaces import Batch, Method, Outputs
 from decant.models import Folded, fold_batchnorm
-from decant.recipe import Recipe
+from decant.recipe import DOTSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -46,24 +48,31 @@ class DistillStep:
         module: the wrapped distiller.
         teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+        apart: whether the loss comes in two, the task's own term and all others.
         probe: what stands still; None where all is trained.
     """
 
     module: nn.Module
     teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
+    apart: bool = False
     probe: Probe | None = None
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss and the raw terms."""
+    def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+        """The loss, in one or in two, and the raw terms."""
         if self.probe is not None:
             self.probe.hold()
         outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            loss, terms, _ = self.module(
-                batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=outputs
+            *losses, terms, _ = self.module(
+                batch.images,
+                batch.target,
+                index=batch.index,
+                epoch=batch.epoch,
+                teacher_outputs=outputs,
+                apart=self.apart,
             )
-        return loss, terms
+        return tuple(losses), terms
 
 
 @contextmanager
@@ -115,14 +124,15 @@ class Training:
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
-        self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
-        self._probe: Probe | None = None
-        if settings.probe_epochs:
-            if parallel.world > 1:
-                raise ValueError("train.probe_epochs is for one process: what learns must not change between several")
-            example = next(plain_batches(splits.train, 2)).images[0]
-            self._probe = Probe(student, example.to(parallel.device), len(splits.train.classes))
-        self._module = parallel.prepare(self.distiller)
+        self._apart = isinstance(settings.optimizer, DOTSettings)
+        self._module = parallel.prepare(self.distiller, exchange=not self._apart)
+        optimizer = make_optimizer(self.distiller, settings)
+        self._backward: Callable[..., None] = parallel.backward
+        if isinstance(optimizer, DOT):
+            refuse_one_gradient(method, recipe.method.name)
+            self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
+        self._optimizer = parallel.prepare_optimizer(optimizer)
+        self._probe = probe_of(recipe, student, splits.train, parallel)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
@@ -179,6 +189,8 @@ class Training:
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
+        if self._apart:
+            return "dot goes through a step's graph twice, which compiled code does not keep"
         batch = next(self.batches(0))
         summed = self.recipe.train.accumulate > 1 or self.parallel.world > 1
         if (reason := compile_distiller(self.distiller, batch, self.parallel, cuda_graphs=not summed)) is None:
@@ -194,13 +206,14 @@ class Training:
             self._probe.freeze(probing)
         return fit_epoch(
             epoch,
-            step=DistillStep(self._module, outputs, self._compiled_for, self._probe if probing else None),
+            step=DistillStep(self._module, outputs, self._compiled_for, self._apart, self._probe if probing else None),
             batches=self.supply.batches(order),
             steps=self.steps,
             module=self._module,
             optimizer=self._optimizer,
             settings=self.recipe.train,
             parallel=self.parallel,
+            backward=self._backward,
             update_average=self._update_average,
             advance=reporter.advance,
         )
@@ -245,6 +258,7 @@ class Training:
             steps=(settings.epochs - done) * self.steps,
             evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
             averaged=self.average is not None,
+            apart=self._apart,
             forecast=tabled.forecast(self.orders(range(done, settings.epochs))) if tabled is not None else None,
         )
 

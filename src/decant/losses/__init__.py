@@ -20,6 +20,7 @@ from decant.losses.ofd import ofd_loss
 from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
 from decant.losses.rld import RLDTerms, rld_loss, rld_terms
+from decant.losses.sdd import SDDTerms, region_means, sdd_terms
 from decant.losses.sp import sp_loss
 from decant.losses.standardise import standardise_logits
 from decant.losses.ttm import ttm_loss
@@ -33,6 +34,7 @@ __all__ = [
     "MLKDTerms",
     "NKDTerms",
     "RLDTerms",
+    "SDDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
     "crld_loss",
@@ -56,9 +58,11 @@ __all__ = [
     "nst_loss",
     "ofd_loss",
     "pkt_loss",
+    "region_means",
     "rkd_loss",
     "rld_loss",
     "rld_terms",
+    "sdd_terms",
     "sp_loss",
     "standardise_logits",
     "ttm_loss",

@@ -22,11 +22,12 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.sdd import SDD, SDDSettings
 from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
-from decant.methods.total import weighted_total
+from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
 
@@ -55,6 +56,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "mlkd": MLKDSettings,
     "crld": CRLDSettings,
     "ctkd": CTKDSettings,
+    "sdd": SDDSettings,
     "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
@@ -78,6 +80,7 @@ __all__ = [
     "PKT",
     "RKD",
     "RLD",
+    "SDD",
     "SP",
     "TTM",
     "VID",
@@ -106,6 +109,7 @@ __all__ = [
     "RLDSettings",
     "ReviewKD",
     "ReviewKDSettings",
+    "SDDSettings",
     "SPSettings",
     "SimKD",
     "SimKDSettings",
@@ -114,5 +118,6 @@ __all__ = [
     "SupervisedSettings",
     "TTMSettings",
     "VIDSettings",
+    "divided_total",
     "weighted_total",
 ]

@@ -57,6 +57,13 @@ def require_finite(**values: float) -> None:
             raise ValueError(f"{name} must be a finite number, got {value}")
 
 
+def require_scales(scales: tuple[int, ...]) -> None:
+    """Raise unless they are whole numbers that rise from 1."""
+    require_whole(1, **{f"scales[{position}]": scale for position, scale in enumerate(scales)})
+    if scales[:1] != (1,) or list(scales) != sorted(set(scales)):
+        raise ValueError(f"scales rise from 1, the whole, such as (1, 2, 4), got {scales}")
+
+
 def require_flag(**flags: bool) -> None:
     """Raise unless every value is true or false."""
     for name, value in flags.items():

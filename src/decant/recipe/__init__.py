@@ -16,18 +16,30 @@ from decant.recipe.loader import (
 from decant.recipe.own_methods import code_files, named_code
 from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
-from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
+from decant.recipe.training import (
+    Cosine,
+    DOTSettings,
+    MultiStep,
+    OneCycle,
+    OptimizerSettings,
+    Schedule,
+    SGDSettings,
+    TrainSettings,
+)
 
 __all__ = [
     "KD_MATCHED",
     "AnyRecipe",
     "CompareSettings",
     "Cosine",
+    "DOTSettings",
     "MultiStep",
     "NetworkSettings",
     "OneCycle",
+    "OptimizerSettings",
     "Recipe",
     "RecipeError",
+    "SGDSettings",
     "Schedule",
     "SightSettings",
     "TeacherSettings",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast, get_type_hints
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe.by_name import MethodByName
+from decant.recipe.training import OptimizerSettings
 
 KD_MATCHED = "kd-matched"
 """The control: classical distillation with DKD's task weight, warm-up and temperature, and a weight of its own."""
@@ -21,6 +22,7 @@ class CompareSettings:
         tune: name -> one setting -> its candidates; each candidate is trained with seeds that are not shown, and judged
             on validation images that no network is trained on. Every tuned method has the same number of candidates.
             The setting of a part of a composed method goes by the part's name: ``dkd.beta``.
+        optimizers: the optimiser of a method where it is another than ``train.optimizer``, by the same names.
         tuning_seeds: seeds per candidate.
         notes: sentences that belong beside the numbers, such as how the other settings were chosen.
     """
@@ -29,6 +31,7 @@ class CompareSettings:
 
     methods: dict[str, MethodByName] = field(default_factory=dict)
     tune: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    optimizers: dict[str, OptimizerSettings] = field(default_factory=dict)
     tuning_seeds: int = 1
     notes: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from decant.interfaces import MethodSettings
 from decant.methods import ComposedSettings, SupervisedSettings
 from decant.models import Option, require_known_network
 from decant.recipe.by_name import MethodByName
-from decant.recipe.comparison import CompareSettings
+from decant.recipe.comparison import CompareSettings, method_settings
 from decant.recipe.training import MultiStep, TrainSettings
 
 MAX_SEED = 2**63 - 1
@@ -200,6 +200,9 @@ class Recipe:
                 'train.teacher_cache = "views" keeps logits by view, but random windows of pictures are never met '
                 'twice; leave it at "none"'
             )
+        for name, optimizer in self.compare.optimizers.items():
+            method_settings(name, self.method, self.compare)
+            replace(self.train, optimizer=optimizer)  # refuses what does not go with the momentum
         for source in (self.teacher, *self.teacher.also) if self.teacher is not None else ():
             if source.recipe is not None:
                 self._refuse_leaks(source.recipe.data)
