@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
 from decant.data import Images, plain_batches
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import BuildContext
-from decant.models import Tapped, create
+from decant.models import Tapped
 from decant.recipe import Recipe
 
 Taps = tuple[Mapping[str, str], Mapping[str, str]]
@@ -46,26 +45,3 @@ def build_context(student: nn.Module, teacher: nn.Module | None, images: Images,
         teacher_taps=taps[1],
         facts=images.facts(),
     )
-
-
-def fresh_network(name: str, images: Images) -> nn.Module:
-    """A network of the zoo for these images and their classes, with fresh weights."""
-    return create(name, num_classes=len(images.classes), in_channels=images.shape[1])
-
-
-def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
-    """The network that a recipe leaves behind, with fresh weights: what its file of weights fits.
-
-    Some methods put parts of their own into it, and ask their teacher for the shapes. Nobody's random state is touched.
-    """
-    with torch.random.fork_rng(devices=[]):
-        student = fresh_network(recipe.student.name, images)
-        if (settings := recipe.teacher) is None:
-            return student
-        teacher = (
-            fresh_network(settings.network, images)
-            if settings.recipe is None
-            else fresh_student(settings.recipe, images)
-        )
-        context = build_context(student, teacher.eval(), images, named_taps(recipe, student, teacher))
-        return recipe.method.build(context).deployed(student)

@@ -5,7 +5,7 @@ student.safetensors, resume.pt while it runs, summary.json when it is done.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -124,13 +124,21 @@ class RunFolder:
         if self.main:
             save_resume_state(self.resume_file, state)
 
-    def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str], kept_as: str) -> None:
+    def finish(
+        self,
+        network: nn.Module,
+        summary: dict[str, Any],
+        classes: Sequence[str],
+        kept_as: str,
+        sees: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
         if self.main:
             about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
+            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
             header = {"decant": json.dumps(about, sort_keys=True)}
             save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])

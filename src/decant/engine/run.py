@@ -14,9 +14,9 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, load_teacher, teacher_folder
+from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
 from decant.engine.training import Training, own_random_state, refuse_early
-from decant.recipe import Recipe
+from decant.recipe import Recipe, TeacherSettings
 
 
 def train(
@@ -94,7 +94,30 @@ def find_teacher(
     if settings is None:
         return None
     reporter = reporter or Reporter()
-    path, top1 = Path(str(settings.weights)), None
+    sources = (replace(settings, also=()), *settings.also)
+    teachers = [_one_teacher(source, splits, places, reporter) for source in sources]
+    teacher, *others = teachers
+    if others:
+        teacher = averaged(teachers, [source.share for source in sources])
+    if teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
+        parallel = Parallel(device=places.device, precision=recipe.train.precision)
+        score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
+        teacher = replace(teacher, top1=score.top1)
+        came = (
+            "several"
+            if others
+            else "pretrained"
+            if settings.pretrained
+            else Path(settings.weights or STUDENT_FILE).name
+        )
+        reporter.say(f"teacher {teacher.name}: {came}, top-1 {score.top1:.2f} on test")
+    return teacher
+
+
+def _one_teacher(
+    settings: TeacherSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
+) -> Teacher:
+    path, top1 = Path(settings.weights) if settings.weights is not None else None, None
     if settings.recipe is not None:
         folder = teacher_folder(places.teachers, settings.recipe)
         if finished(folder):
@@ -104,13 +127,9 @@ def find_teacher(
             train(settings.recipe, folder, places, reporter=reporter)
         last = read_summary(folder)["last"]
         path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
-    images = splits.train
-    teacher = load_teacher(path, settings, images, top1=top1)
-    if top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
-        parallel = Parallel(device=places.device, precision=recipe.train.precision)
-        score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
-        teacher = replace(teacher, top1=score.top1)
-        reporter.say(f"teacher {settings.network}: {path.name}, top-1 {score.top1:.2f} on test")
+    teacher = load_teacher(path, settings, splits.train, top1=top1)
+    for note in teacher.notes:
+        reporter.say(f"  teacher {settings.network} {note}")
     return teacher
 
 
@@ -144,7 +163,9 @@ def _train_to_the_end(
             before_keeping=training.flush_table,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type)
+        sight = sight_of(training.train_set)
+        sees = {name: getattr(sight, name) for name in ("size", "mean", "std", "interpolation")}
+        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type, sees)
     return summary
 
 

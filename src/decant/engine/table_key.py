@@ -89,4 +89,4 @@ class TableKey:
     def folder_name(self) -> str:
         """``resnet56-`` and a hash of everything here."""
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
-        return f"{self.teacher}-{digest[:12]}"
+        return f"{self.teacher.replace('/', '-')}-{digest[:12]}"

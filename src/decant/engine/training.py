@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
+from decant.data import EpochOrder, Images, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
-from decant.engine.context import build_context, fresh_network, fresh_student, named_taps
+from decant.engine.context import build_context, named_taps
 from decant.engine.distiller import Distiller
 from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
@@ -26,10 +26,10 @@ from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
-from decant.engine.teacher import Teacher, teacher_folder
+from decant.engine.teacher import Teacher, teacher_folder, untrained
 from decant.interfaces import Batch, Method, Outputs
-from decant.models import Folded, fold_batchnorm
-from decant.recipe import DOTSettings, Recipe
+from decant.models import Folded, build_network, fold_batchnorm, load_all_but_head
+from decant.recipe import DOTSettings, NetworkSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -102,7 +102,7 @@ class Training:
         self.supply = Supply(recipe, splits, parallel)
         self.judged, self.layout = self.supply.judged, self.supply.layout
         torch.manual_seed(recipe.seed)
-        student = fresh_network(recipe.student.name, splits.train)
+        student = _started(recipe.student, splits.train)
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
@@ -296,10 +296,20 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     """
     Supply(recipe, splits, parallel)
     settings = recipe.teacher
-    if settings is None or settings.recipe is None:
+    if settings is None or settings.recipe is None or settings.also:
         return
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        network = fresh_student(settings.recipe, splits.train)
-        Training(recipe, splits, Teacher(network.eval().requires_grad_(False), settings.network, "", None), parallel)
+        Training(recipe, splits, untrained(settings, splits.train), parallel)
+
+
+def _started(settings: NetworkSettings, images: Images) -> nn.Module:
+    """The network, with what it starts from."""
+    classes, channels = len(images.classes), images.shape[1]
+    network = build_network(
+        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
+    )
+    if settings.weights is not None:
+        load_all_but_head(network, settings.weights)
+    return network

@@ -12,6 +12,16 @@ from decant.models.collections import (
 from decant.models.fold import Folded, fold_batchnorm
 from decant.models.network import ZooNetwork
 from decant.models.taps import Tapped
+from decant.models.unlike import (
+    AveragedTeachers,
+    ClassMap,
+    FoldedClasses,
+    Resighted,
+    Sight,
+    folded_classes,
+    map_classes,
+    resighted,
+)
 from decant.models.weights import load_all_but_head, load_weights
 from decant.models.zoo import TINY, ZOO, create, require_network
 
@@ -19,18 +29,26 @@ __all__ = [
     "COLLECTIONS",
     "TINY",
     "ZOO",
+    "AveragedTeachers",
+    "ClassMap",
     "Folded",
+    "FoldedClasses",
     "Option",
     "Preprocessing",
+    "Resighted",
+    "Sight",
     "Tapped",
     "ZooNetwork",
     "build_network",
     "classes_of",
     "create",
     "fold_batchnorm",
+    "folded_classes",
     "load_all_but_head",
     "load_weights",
+    "map_classes",
     "preprocessing_of",
     "require_known_network",
     "require_network",
+    "resighted",
 ]

@@ -14,7 +14,7 @@ from decant.recipe.loader import (
     with_overrides,
 )
 from decant.recipe.own_methods import code_files, named_code
-from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
+from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import (
     Cosine,
@@ -41,6 +41,7 @@ __all__ = [
     "RecipeError",
     "SGDSettings",
     "Schedule",
+    "SightSettings",
     "TeacherSettings",
     "TrainSettings",
     "code_files",

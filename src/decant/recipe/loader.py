@@ -216,11 +216,25 @@ def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dic
     if isinstance(compared, dict) and isinstance(compared.get("methods"), dict):
         methods = {name: beside(method, folder) for name, method in compared["methods"].items()}
         values["compare"] = {**compared, "methods": methods}
+    if "student" in values:
+        values["student"] = _weights_beside(values["student"], folder)
     teacher = values.get("teacher")
     if not isinstance(teacher, dict):
         return values
-    if isinstance(teacher.get("weights"), str):
-        teacher = {**teacher, "weights": str((folder / teacher["weights"]).resolve())}
+    return {**values, "teacher": _inline_teacher(teacher, folder, seen)}
+
+
+def _weights_beside(network: Any, folder: Path) -> Any:
+    if not isinstance(network, dict) or not isinstance(network.get("weights"), str):
+        return network
+    return {**network, "weights": str((folder / network["weights"]).resolve())}
+
+
+def _inline_teacher(teacher: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    teacher = _weights_beside(teacher, folder)
+    if isinstance(teacher.get("also"), list):
+        also = [_inline_teacher(other, folder, seen) if isinstance(other, dict) else other for other in teacher["also"]]
+        teacher = {**teacher, "also": also}
     if isinstance(teacher.get("recipe"), str):
         path = folder / teacher["recipe"]
         if path.resolve() in seen:
@@ -230,7 +244,7 @@ def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dic
         teacher = {**teacher, "recipe": nested}
     elif isinstance(teacher.get("recipe"), dict):
         teacher = {**teacher, "recipe": _inline(teacher["recipe"], folder, seen)}
-    return {**values, "teacher": teacher}
+    return teacher
 
 
 def _override(values: dict[str, Any], override: str) -> None:
