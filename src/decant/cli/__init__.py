@@ -49,7 +49,8 @@ OnDeviceOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
 
-TEACHERS, DATA = Path("runs/teachers"), Path("data")
+TEACHERS: Path = Path("runs/teachers")
+DATA: Path = Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
@@ -90,7 +91,7 @@ def train(
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path())
-    _use_threads(threads)
+    use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
@@ -135,7 +136,7 @@ def compare(
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path())
-    _use_threads(threads)
+    use_threads(threads)
     folder = out or Path("runs/compare") / _recipe_name(path)
     places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -187,7 +188,7 @@ def cache(
     from decant.recipe import find_recipe, load_recipe
 
     settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
     if not is_main_process():
@@ -214,7 +215,7 @@ def evaluate(
     from decant.engine import Places
     from decant.engine.judge import evaluate_run
 
-    _use_threads(threads)
+    use_threads(threads)
     places = Places(teachers=TEACHERS, data=data, device=device, download=download)
     judged = evaluate_run(run, places, weights=weights)
     score = judged.score
@@ -227,9 +228,9 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, studies, or all.")] = "all",
 ) -> None:
-    """What there is: methods, networks, data sets, recipes."""
+    """What there is: methods, networks, data sets, recipes, studies."""
     from decant.cli.tables import TABLES
 
     if what != "all" and what not in TABLES:
@@ -269,7 +270,8 @@ def console() -> Console:
     return Console()
 
 
-def _use_threads(threads: int | None) -> None:
+def use_threads(threads: int | None) -> None:
+    """The number of CPU threads that was asked for."""
     if threads is not None:
         import torch
 
@@ -287,3 +289,8 @@ def _recipe_name(path: Path) -> str:
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
     return names.get(path.resolve(), path.stem)
+
+
+from decant.cli.study import study  # noqa: E402  # a command in a file of its own, which uses what stands above
+
+app.command()(study)
