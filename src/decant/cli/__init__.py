@@ -223,7 +223,7 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, studies, or all.")] = "all",
     pair: Annotated[
         str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
     ] = None,
@@ -231,7 +231,7 @@ def list_(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, their settings, networks, data sets, recipes."""
+    """What there is: methods, their settings, networks, data sets, recipes, studies."""
     from decant.cli.tables import there_is
     from decant.engine.progress import reporter_for
 
@@ -291,3 +291,8 @@ def _recipe_name(path: Path) -> str:
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
     return names.get(path.resolve(), path.stem)
+
+
+from decant.cli.study import study  # noqa: E402  # a command in a file of its own, which uses what stands above
+
+app.command()(study)
