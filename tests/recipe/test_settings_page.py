@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from decant.data import DataSettings
-from decant.recipe import CompareSettings, Cosine, MultiStep, OneCycle, Recipe, TrainSettings, recipe_from_dict
+from decant.recipe import (
+    CompareSettings,
+    Cosine,
+    DOTSettings,
+    MultiStep,
+    OneCycle,
+    Recipe,
+    SGDSettings,
+    TrainSettings,
+    recipe_from_dict,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "settings.md").read_text(encoding="utf-8")
 
@@ -38,7 +48,7 @@ def test_every_setting_has_its_default_on_the_page(table: str, settings: Any) ->
     page = defaults_on_page()
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        expected = "multistep" if isinstance(value, MultiStep) else written(value)
+        expected = value.name if isinstance(value, MultiStep | SGDSettings) else written(value)
         assert page.get(table + field.name) == expected, table + field.name
 
 
@@ -54,6 +64,10 @@ def test_the_schedules_are_all_there(schedule: MultiStep | Cosine | OneCycle) ->
         if name != "name":
             shown = list(value) if isinstance(value, tuple) else value
             assert f"`{name}` {shown:g}" in row if isinstance(shown, float) else f"`{name}` {shown}" in row, name
+
+
+def test_the_optimisers_are_all_there() -> None:
+    assert f'`{{ name = "{SGDSettings().name}" }}`, or `{{ name = "dot", delta = {DOTSettings().delta} }}`' in PAGE
 
 
 def test_the_whole_recipe_loads() -> None:
