@@ -31,6 +31,7 @@ from decant.cli.options import (
     workers_of,
 )
 from decant.cli.reproduce import reproduce
+from decant.cli.study import study
 
 
 class _Commands(TyperGroup):
@@ -258,7 +259,8 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
-app.command()(reproduce)
+for _command in (reproduce, study):
+    app.command()(_command)
 
 
 def main() -> None:
@@ -291,8 +293,3 @@ def _recipe_name(path: Path) -> str:
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
     return names.get(path.resolve(), path.stem)
-
-
-from decant.cli.study import study  # noqa: E402  # a command in a file of its own, which uses what stands above
-
-app.command()(study)
