@@ -52,12 +52,19 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(key: str, near: str)
     assert near in fault
 
 
+@pytest.mark.parametrize("key", ["train.optimizer.detla", "compare.optimizers.dkd.detla"])
+def test_an_unknown_key_of_an_optimiser_is_named_too(key: str) -> None:
+    values = distilled(train={"optimizer": {"name": "dot"}}, compare={"optimizers": {"dkd": {"name": "dot"}}})
+    assert faults(put(values, key, 1)) == (f"{key}: no such setting; did you mean 'delta'?",)
+
+
 @pytest.mark.parametrize(
     ("key", "given", "near"),
     [
         ("method.name", "dkdd", "did you mean 'dkd'?"),
         ("method.name", "zzz", f"there are: {', '.join(METHODS)}"),
         ("train.schedule.name", "onecycel", "did you mean 'onecycle'?"),
+        ("train.optimizer.name", "dott", "did you mean 'dot'?"),
         ("teacher.recipe.method.name", "kdd", "did you mean 'kd'?"),
         ("compare.methods.gentle.name", "sipervised", "did you mean 'supervised'?"),
     ],
@@ -175,6 +182,15 @@ def test_all_faults_come_at_once() -> None:
         ("train.learning_rate", 0.0, "learning_rate must be a finite number above 0, got 0.0"),
         ("train.momentum", 1.0, "momentum must be in [0, 1), got 1.0"),
         ("train.weight_decay", -1e-4, "weight_decay must be a finite number of at least 0, got -0.0001"),
+        (
+            "train.optimizer",
+            {"name": "dot", "delta": 0.1},
+            "and momentum + delta below 1, got delta 0.1 and momentum 0.9",
+        ),
+        ("train.optimizer", {"name": "dot", "delta": -0.1}, "optimizer.delta must be from 0 to momentum"),
+        ("train", {"optimizer": {"name": "dot"}, "nesterov": True}, "nesterov is for sgd: dot is not defined with it"),
+        ("compare.optimizers", {"kdd": {"name": "sgd"}}, "no method 'kdd' to compare; there are: "),
+        ("compare.optimizers", {"kd": {"name": "dot", "delta": 0.2}}, "optimizer.delta must be from 0 to momentum"),
         ("train.ema", 1.0, "ema is a decay between 0 and 1, or left out, got 1.0"),
         ("train.schedule.milestones", [2, 1], "milestones are rising epochs of at least 1, got [2, 1]"),
         ("train.schedule.milestones", [0, 1], "milestones are rising epochs of at least 1, got [0, 1]"),

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from decant.data import DataSettings, PictureSettings, RandAugmentSettings
-from decant.recipe import CompareSettings, Cosine, MultiStep, OneCycle, Recipe, TrainSettings, recipe_from_dict
+from decant.recipe import (
+    CompareSettings,
+    Cosine,
+    DOTSettings,
+    MultiStep,
+    OneCycle,
+    Recipe,
+    SGDSettings,
+    TrainSettings,
+    recipe_from_dict,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "settings.md").read_text(encoding="utf-8")
 
@@ -46,7 +56,7 @@ def test_every_setting_has_its_default_on_the_page(table: str, settings: Any) ->
         value = getattr(settings, field.name)
         if isinstance(value, PictureSettings):
             continue  # a table of its own, below
-        expected = value.name if isinstance(value, MultiStep | RandAugmentSettings) else written(value)
+        expected = value.name if isinstance(value, MultiStep | RandAugmentSettings | SGDSettings) else written(value)
         assert page.get(table + field.name) == expected, table + field.name
 
 
@@ -66,6 +76,10 @@ def test_the_schedules_and_kinds_of_views_are_all_there(
         if name != "name":
             shown = list(value) if isinstance(value, tuple) else value
             assert f"`{name}` {shown:g}" in row if isinstance(shown, float) else f"`{name}` {shown}" in row, name
+
+
+def test_the_optimisers_are_all_there() -> None:
+    assert f'`{{ name = "{SGDSettings().name}" }}`, or `{{ name = "dot", delta = {DOTSettings().delta} }}`' in PAGE
 
 
 def test_the_whole_recipe_loads() -> None:

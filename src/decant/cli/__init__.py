@@ -31,6 +31,7 @@ from decant.cli.options import (
     workers_of,
 )
 from decant.cli.reproduce import reproduce
+from decant.cli.study import study
 
 
 class _Commands(TyperGroup):
@@ -223,7 +224,7 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, studies, or all.")] = "all",
     pair: Annotated[
         str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
     ] = None,
@@ -231,7 +232,7 @@ def list_(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, their settings, networks, data sets, recipes."""
+    """What there is: methods, their settings, networks, data sets, recipes, studies."""
     from decant.cli.tables import there_is
     from decant.engine.progress import reporter_for
 
@@ -258,7 +259,8 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
-app.command()(reproduce)
+for _command in (reproduce, study):
+    app.command()(_command)
 
 
 def main() -> None:

@@ -105,11 +105,21 @@ def _recipes() -> Table:
     return table
 
 
+def _studies() -> Table:
+    from decant.studies import STUDIES
+
+    table = Table("study", "what it asks", title="Studies")
+    for name, study in STUDIES.items():
+        table.add_row(name, study.question)
+    return table
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "settings": _settings,
     "networks": _networks,
     "data": _data,
     "recipes": _recipes,
+    "studies": _studies,
 }
 """By the name that `decant list` knows them by; the methods, which depend on the networks, are apart."""
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
 from decant.data import Images, plain_batches
 from decant.engine.shapes import dry_shapes, taps_of
-from decant.engine.unlike import alike
 from decant.interfaces import BuildContext
-from decant.models import Option, Tapped, build_network, load_all_but_head
+from decant.models import Tapped, build_network, load_all_but_head
 from decant.recipe import NetworkSettings, Recipe
 
 Taps = tuple[Mapping[str, str], Mapping[str, str]]
@@ -49,40 +47,12 @@ def build_context(student: nn.Module, teacher: nn.Module | None, images: Images,
     )
 
 
-def fresh_network(
-    name: str, images: Images, *, classes: int | None = None, options: Mapping[str, Option] | None = None
-) -> nn.Module:
-    """A network for these images and their classes (or so many others), with fresh weights."""
-    return build_network(name, classes=classes or len(images.classes), channels=images.shape[1], options=options)
-
-
 def started_network(settings: NetworkSettings, images: Images) -> nn.Module:
-    """The network that is trained, with what it starts from: fresh weights, its library's or those of a file."""
-    if settings.pretrained:
-        classes, channels = len(images.classes), images.shape[1]
-        return build_network(
-            settings.name, classes=classes, channels=channels, pretrained=True, options=settings.options
-        )
-    network = fresh_network(settings.name, images, options=settings.options)
+    """The network that is trained, with what it starts from: fresh weights, its library's, or those of a file."""
+    classes, channels = len(images.classes), images.shape[1]
+    network = build_network(
+        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
+    )
     if settings.weights is not None:
         load_all_but_head(network, settings.weights)
     return network
-
-
-def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
-    """The network that a recipe leaves behind, with fresh weights: what its file of weights fits.
-
-    Some methods put parts of their own into it, and ask their teacher for the shapes. Nobody's random state is touched.
-    """
-    with torch.random.fork_rng(devices=[]):
-        student = fresh_network(recipe.student.name, images, options=recipe.student.options)
-        if (settings := recipe.teacher) is None:
-            return student
-        teacher = (
-            fresh_network(settings.network, images, options=settings.options)
-            if settings.recipe is None
-            else fresh_student(settings.recipe, images)
-        )
-        teacher = alike(teacher, settings, images, images.classes).network
-        context = build_context(student, teacher.eval(), images, named_taps(recipe, student, teacher))
-        return recipe.method.build(context).deployed(student)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from decant.data import DataSettings, ImageSet, load, plain_batches
-from decant.engine.context import build_context, fresh_network
+from decant.engine.context import build_context
 from decant.engine.distiller import Distiller
 from decant.engine.estimate import seconds_of
 from decant.engine.optim import make_optimizer
@@ -17,7 +17,7 @@ from decant.engine.progress import Reporter
 from decant.engine.shapes import taps_of
 from decant.interfaces import Method, MethodSettings
 from decant.methods import METHODS, Source
-from decant.models import TINY, fold_batchnorm
+from decant.models import TINY, create, fold_batchnorm
 from decant.recipe import TrainSettings
 
 BATCH_SIZE, ROUNDS = 64, 5
@@ -105,7 +105,7 @@ class Pair:
         ]
 
     def _network(self, name: str) -> nn.Module:
-        return fresh_network(name, self.images)
+        return create(name, num_classes=len(self.images.classes), in_channels=self.images.shape[1])
 
     def _build(self, methods: Mapping[str, type[MethodSettings]]) -> tuple[dict[str, Method], dict[str, str]]:
         student = self._network(self._student)

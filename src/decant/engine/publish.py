@@ -1,6 +1,7 @@
-"""Copying the evidence of a comparison to where it is kept: what shows a result, no weights, no path of a machine."""
+"""Copying the evidence of a comparison or a study to where it is kept: no weights, and no path of a machine."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
@@ -14,6 +15,7 @@ from decant.engine.teacher import teacher_folder
 from decant.recipe import Recipe, code_files, load_recipe, recipe_to_dict
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
+_FINDINGS = ("findings.json", "README.md", "figure.png")
 _TEACHER = "teacher"
 
 
@@ -71,6 +73,54 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
         _copy_run(teacher_folder(teachers, teacher.recipe), results / _TEACHER, teacher.recipe)
     for name in (COMPARED_FILE, *code_files(plan.recipe), *_PAGE):
         _copy(plan.out / name, results / name)
+
+
+def refuse_study_results(name: str, plans: Mapping[str, Plan], results: Path) -> None:
+    """Raise FileExistsError unless publishing this study adds to what ``results`` keeps of it.
+
+    The runs of all studies lie in ``results/runs``; one that is there already must be the one that is published.
+    """
+    page = results / name / _FINDINGS[0]
+    if page.is_file():
+        for trial, there in json.loads(page.read_text(encoding="utf-8"))["comparisons"].items():
+            if trial not in plans or (lacking := set(there["seeds"]) - set(plans[trial].seeds)):
+                what = f"seeds {sorted(lacking)} of {trial}" if trial in plans else f"the comparison {trial}"
+                raise FileExistsError(
+                    f"{page.parent} shows more than this study would ({what}); give at least {len(there['seeds'])} "
+                    "seeds, or another folder with --results"
+                )
+    for trial, plan in plans.items():
+        for run in (run for method in plan.names for run in plan.runs(method)):
+            there = results / "runs" / trial / run.folder.relative_to(plan.out) / SUMMARY_FILE
+            ours = run.folder / SUMMARY_FILE
+            if there.is_file() and not (ours.is_file() and ours.read_bytes() == there.read_bytes()):
+                raise FileExistsError(
+                    f"{there.parent} is a run that {plan.out} does not hold; bring it there, or give another folder "
+                    "with --results: runs of two origins are not mixed"
+                )
+
+
+def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results: Path) -> None:
+    """Copy the page of a study, its finished runs, and its teachers' runs.
+
+    Args:
+        page: the study's folder.
+        plans: its comparisons, by name.
+        teachers: where its teachers are kept.
+        results: a folder for all studies of a size: page in ``results/NAME``, runs in ``results/runs``.
+
+    Raises:
+        FileExistsError: ``results`` holds other runs, or more of this study.
+    """
+    refuse_study_results(page.name, plans, results)
+    for trial, plan in plans.items():
+        for run in (run for method in plan.names for run in plan.runs(method) if finished(run.folder)):
+            _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out), run.recipe)
+        if plan.recipe.teacher is not None and plan.recipe.teacher.recipe is not None:
+            folder = teacher_folder(teachers, plan.recipe.teacher.recipe)
+            _copy_run(folder, results / "teachers" / folder.name, plan.recipe.teacher.recipe)
+    for name in _FINDINGS:
+        _copy(page / name, results / page.name / name)
 
 
 def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:

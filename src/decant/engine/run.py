@@ -14,9 +14,8 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, averaged, load_teacher, teacher_folder
+from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
 from decant.engine.training import Training, own_random_state, refuse_early
-from decant.engine.unlike import sight_of
 from decant.recipe import Recipe, TeacherSettings
 
 
@@ -104,8 +103,14 @@ def find_teacher(
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
         teacher = replace(teacher, top1=score.top1)
-        came = "pretrained" if settings.pretrained else Path(settings.weights or STUDENT_FILE).name
-        reporter.say(f"teacher {teacher.name}: {'several' if others else came}, top-1 {score.top1:.2f} on test")
+        came = (
+            "several"
+            if others
+            else "pretrained"
+            if settings.pretrained
+            else Path(settings.weights or STUDENT_FILE).name
+        )
+        reporter.say(f"teacher {teacher.name}: {came}, top-1 {score.top1:.2f} on test")
     return teacher
 
 

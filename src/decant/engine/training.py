@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
-from decant.engine.context import build_context, fresh_student, named_taps, started_network
+from decant.engine.context import build_context, named_taps, started_network
 from decant.engine.distiller import Distiller
 from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
@@ -27,8 +27,7 @@ from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
-from decant.engine.teacher import Teacher, teacher_folder
-from decant.engine.unlike import alike
+from decant.engine.teacher import Teacher, teacher_folder, untrained
 from decant.interfaces import Batch, Method, Outputs
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
@@ -307,6 +306,4 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        network = fresh_student(settings.recipe, splits.train)
-        network = alike(network, settings, splits.train, splits.train.classes).network.eval().requires_grad_(False)
-        Training(recipe, splits, Teacher(network, settings.network, "", None), parallel)
+        Training(recipe, splits, untrained(settings, splits.train), parallel)

@@ -2,6 +2,7 @@
 
 from decant.evidence.comparability import compare_runs
 from decant.evidence.comparison import Comparison, MethodResult, Tuning
+from decant.evidence.findings import Cell, Findings, Heatmap, Panel, Series, Table
 from decant.evidence.runs import Run, read_run
 from decant.evidence.statistics import (
     Interval,
@@ -11,15 +12,22 @@ from decant.evidence.statistics import (
     paired_differences,
     paired_interval,
 )
-from decant.evidence.verdicts import Claim, Verdict, describe_difference, verdict
+from decant.evidence.verdicts import MINIMUM_SEEDS, Claim, Verdict, describe_difference, verdict
 
 __all__ = [
+    "MINIMUM_SEEDS",
+    "Cell",
     "Claim",
     "Comparison",
+    "Findings",
+    "Heatmap",
     "Interval",
     "MeanStd",
     "MethodResult",
+    "Panel",
     "Run",
+    "Series",
+    "Table",
     "Tuning",
     "Verdict",
     "compare_runs",

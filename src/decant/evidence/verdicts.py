@@ -231,7 +231,7 @@ def _describe_effort(result: MethodResult) -> str:
 
 def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]:
     decided = [claim for claim in claims if claim.outcome != "no verdict"]
-    n, data = len(comparison.seeds), comparison.data
+    n = len(comparison.seeds)
     if decided and n < _MANY_SEEDS:
         yield f"Only {n} seeds: the intervals are wide, and a difference may well go unseen."
     if len(decided) > 1:
@@ -239,6 +239,14 @@ def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]
             f"Each 95% interval stands for its own comparison; nothing is corrected for making {len(decided)} of them."
         )
     yield from _tuning_caveats(comparison)
+    yield from shared_caveats(comparison, claims=bool(claims))
+    if decided:
+        yield "The intervals cover the choice of seed: not another test set, another student or a longer training."
+
+
+def shared_caveats(comparison: Comparison, *, claims: bool = True) -> Iterator[str]:
+    """What all runs share, so that no interval covers it; with ``claims`` also that they share a teacher."""
+    data = comparison.data
     if len(comparison.teachers) == 1 and claims:
         yield f"All runs share one teacher{_named(comparison.teachers[0])}: the result is about this one teacher."
     best_student = max(result.last_top1.mean for result in comparison.results)
@@ -256,8 +264,6 @@ def _caveats(comparison: Comparison, claims: tuple[Claim, ...]) -> Iterator[str]
             f"All seeds learn from the same {data['train_per_class']} labelled images per class: "
             "the intervals do not cover another draw of them."
         )
-    if decided:
-        yield "The intervals cover the choice of seed: not another test set, another student or a longer training."
 
 
 def _tuning_caveats(comparison: Comparison) -> Iterator[str]:

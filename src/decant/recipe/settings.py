@@ -24,17 +24,17 @@ class NetworkSettings:
         pretrained: whether it starts from its library's weights, which are downloaded where they are not there.
         weights: a file of weights to start from; in a file, a path relative to that file. With either of the two, a
             classifier over another number of classes is a fresh one.
-        options: further arguments of the library's builder, such as ``img_size``.
         taps: feature name -> module path, all that methods can read; none for those that the network names itself.
+        options: further arguments of the library's builder, such as ``img_size``.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: str
+    taps: dict[str, str] = field(default_factory=dict)
     pretrained: bool = False
     weights: str | None = None
     options: dict[str, Option] = field(default_factory=dict)
-    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
@@ -81,6 +81,7 @@ class TeacherSettings:
         recipe: how to train it; in a file, a path relative to that file. It is trained once, kept, and found again.
         name: the network's name, where it does not come from a recipe.
         weights: file of trained weights (.safetensors, or .pth in the reference zoo's key layout).
+        taps: feature name -> module path, as for the student.
         pretrained: the weights of the network's library instead, downloaded where they are not there.
         options: further arguments of the library's builder.
         sees: what it was trained to see; none for what its recipe or library says, or else what the student sees.
@@ -88,7 +89,6 @@ class TeacherSettings:
         rename: its name of a class -> the data's, where they differ; several may become one.
         share: how much it counts where there are several.
         also: further teachers; the student learns from the mean of their probabilities.
-        taps: feature name -> module path, as for the student.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -96,6 +96,7 @@ class TeacherSettings:
     recipe: "Recipe | None" = None
     name: str | None = None
     weights: str | None = None
+    taps: dict[str, str] = field(default_factory=dict)
     pretrained: bool = False
     options: dict[str, Option] = field(default_factory=dict)
     sees: SightSettings | None = None
@@ -103,7 +104,6 @@ class TeacherSettings:
     rename: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
     also: "tuple[TeacherSettings, ...]" = ()
-    taps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""
@@ -125,11 +125,6 @@ class TeacherSettings:
     def network(self) -> str:
         """The network's name."""
         return self.recipe.student.name if self.recipe is not None else str(self.name)
-
-    @property
-    def network_options(self) -> dict[str, Option]:
-        """Further arguments of its builder."""
-        return self.recipe.student.options if self.recipe is not None else self.options
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from decant.engine.checkpoint import write_atomically
 from decant.evidence import Comparison, Interval, paired_differences
 from decant.report import wording
+from decant.report.palette import COLOURS, FAINT, INK
 
-# Okabe and Ito's palette, told apart under every common colour blindness; yellow is left out, it fades on white.
-_COLOURS = ("#5b5b5b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_INK = "#262626"
-_FAINT = "#c9c9c9"
 _PANEL_INCHES = 5.0
 _ROW_INCHES = 0.6
 _LETTERS_PER_INCH = 9
@@ -54,8 +51,8 @@ def comparison_figure(comparison: Comparison) -> Figure:
     )
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     title = textwrap.fill(wording.title(comparison), int(width * _LETTERS_PER_INCH))
-    figure.suptitle(title, fontsize=11, fontweight="bold", color=_INK)
-    figure.supxlabel("dots: seeds; diamond: their mean; bar: 95% interval of the mean", fontsize=8, color=_INK)
+    figure.suptitle(title, fontsize=11, fontweight="bold", color=INK)
+    figure.supxlabel("dots: seeds; diamond: their mean; bar: 95% interval of the mean", fontsize=8, color=INK)
     _draw_top1(axes[0], comparison)
     if panels == 2 and reference is not None:
         _draw_differences(axes[1], comparison, reference)
@@ -74,7 +71,7 @@ def _draw_top1(axes: Axes, comparison: Comparison) -> None:
 
 
 def _draw_differences(axes: Axes, comparison: Comparison, reference: str) -> None:
-    axes.axvline(0, color=_INK, linewidth=1)
+    axes.axvline(0, color=INK, linewidth=1)
     labels = []
     for row, result in enumerate(comparison.results):
         interval = comparison.difference(result.name, reference)
@@ -85,13 +82,13 @@ def _draw_differences(axes: Axes, comparison: Comparison, reference: str) -> Non
     # The numbers stand beside the panel, where no dot can run into them.
     numbers = axes.secondary_yaxis("right")
     numbers.set_yticks(range(len(labels)), labels)
-    numbers.tick_params(length=0, labelsize=9, labelcolor=_INK)
+    numbers.tick_params(length=0, labelsize=9, labelcolor=INK)
     numbers.spines["right"].set_visible(False)
     _dress(axes, len(labels), f"difference to {reference}, paired by seed", "percentage points of top-1")
 
 
 def _draw_row(axes: Axes, row: int, values: list[float], interval: Interval) -> None:
-    colour = _COLOURS[row % len(_COLOURS)]
+    colour = COLOURS[row % len(COLOURS)]
     # Seeds lie below the bar, in three steps: accuracies on a small test set often coincide.
     heights = [row + 0.2 + 0.07 * (place % 3) for place in range(len(values))]
     axes.scatter(values, heights, s=18, color=colour, alpha=0.45, linewidths=0, zorder=2)
@@ -102,11 +99,11 @@ def _draw_row(axes: Axes, row: int, values: list[float], interval: Interval) -> 
 
 def _dress(axes: Axes, rows: int, heading: str, unit: str) -> None:
     axes.set_ylim(rows - 0.4, -0.6)  # the first method on top
-    axes.set_title(heading, fontsize=10, loc="left", color=_INK)
-    axes.set_xlabel(unit, fontsize=9, color=_INK)
+    axes.set_title(heading, fontsize=10, loc="left", color=INK)
+    axes.set_xlabel(unit, fontsize=9, color=INK)
     axes.margins(x=0.08)
-    axes.grid(axis="x", color=_FAINT, linewidth=0.6)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)

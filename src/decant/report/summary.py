@@ -26,24 +26,27 @@ def summary_markdown(comparison: Comparison, *, command: str, chart: str | None 
     parts = [
         f"# {wording.title(comparison)}",
         f"```\n{command.strip()}\n```",
-        _section("What was run", _what_was_run(comparison)),
-        _section("Tuning", _tuning(comparison)),
-        _section("Result", _result(comparison, chart)),
+        section("What was run", what_was_run(comparison)),
+        section("Tuning", tuning_of(comparison)),
+        section("Result", _result(comparison, chart)),
         _verdict(comparison),
-        _section("Every seed", _every_seed(comparison)),
+        section("Every seed", _every_seed(comparison)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(heading: str, body: str) -> str:
+def section(heading: str, body: str) -> str:
+    """A part of a page."""
     return f"## {heading}\n\n{body.strip()}"
 
 
-def _bullets(lines: list[str]) -> str:
+def bullets(lines: list[str]) -> str:
+    """A list of sentences."""
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _what_was_run(comparison: Comparison) -> str:
+def what_was_run(comparison: Comparison) -> str:
+    """Data, networks and seeds as a list."""
     name = wording.named(comparison.data)
     # A recipe lists the sizes of the made-up data set with every data set; they say nothing about another one.
     settings = {key: value for key, value in comparison.data.items() if name == "fake" or not key.startswith("fake_")}
@@ -55,7 +58,7 @@ def _what_was_run(comparison: Comparison) -> str:
         f"Every method: {comparison.epochs} epochs, seeds {wording.seeds(comparison.seeds)}, the same for all.",
         f"Judged on: the {comparison.split} split.",
     ]
-    return _bullets(lines)
+    return bullets(lines)
 
 
 def _teacher(teacher: Mapping[str, Any]) -> str:
@@ -64,7 +67,8 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
     return f"Teacher: {wording.named(teacher)}{judged}, weights sha256 `{teacher['sha256']}`."
 
 
-def _tuning(comparison: Comparison) -> str:
+def tuning_of(comparison: Comparison) -> str:
+    """How settings were chosen, as a table."""
     rows = [
         [
             result.name,
@@ -102,13 +106,13 @@ def _verdict(comparison: Comparison) -> str:
     shown = [claim.text for claim in said.claims if claim.outcome in ("helped", "hurt")]
     open_questions = [claim.text for claim in said.claims if claim.outcome not in ("helped", "hurt")]
     sections = [
-        _section("What was shown", _bullets(shown) or "Nothing."),
-        _section(
-            "What was not shown", _bullets(list(dict.fromkeys(open_questions)) or ["All questions have an answer."])
+        section("What was shown", bullets(shown) or "Nothing."),
+        section(
+            "What was not shown", bullets(list(dict.fromkeys(open_questions)) or ["All questions have an answer."])
         ),
     ]
     if said.caveats:
-        sections.append(_section("Read with care", _bullets(list(said.caveats))))
+        sections.append(section("Read with care", bullets(list(said.caveats))))
     return "\n\n".join(sections)
 
 

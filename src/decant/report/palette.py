@@ -1,0 +1,6 @@
+"""The colours of every chart."""
+
+# Okabe and Ito's palette, told apart under every common colour blindness; yellow is left out, it fades on white.
+COLOURS = ("#5b5b5b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+INK = "#262626"
+FAINT = "#c9c9c9"
