@@ -13,6 +13,7 @@ from decant.data import DataSettings, Images, PictureSettings, PictureSplits
 from decant.engine.checkpoint import STUDENT_FILE, read_about, write_atomically
 from decant.engine.compare import compare
 from decant.engine.evaluate import choices
+from decant.engine.own_networks import within
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan
@@ -28,7 +29,6 @@ from decant.recipe import (
     TeacherSettings,
     TrainSettings,
     method_settings,
-    with_candidate,
     with_changes,
 )
 
@@ -172,9 +172,7 @@ def _student_recipe(wanted: Wanted) -> Recipe:
         train=_budget(wanted.epochs),
     )
     method = method_settings(wanted.method, alone.method, alone.compare)
-    if getattr(method, "warmup", 0) > wanted.epochs // 5:
-        method = with_candidate(method, "warmup", wanted.epochs // 5)
-    return replace(alone, method=method)
+    return replace(alone, method=within(method, wanted.epochs))
 
 
 def _budget(epochs: int) -> TrainSettings:
