@@ -233,7 +233,7 @@ def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
         (("compare", "teacher.toml", "--methods", "kd", "--device", "cpu"), "but the recipe has none"),
         (("cache", "teacher.toml", "--device", "cpu"), "method supervised runs no teacher: there is nothing to keep"),
         (("show", "nowhere.toml"), "no such file"),
-        (("list", "metods"), "expected methods, networks, data, recipes or all, got 'metods'"),
+        (("list", "metods"), "expected methods, networks, detectors, data, recipes or all, got 'metods'"),
     ],
 )
 def test_a_fault_is_one_message_and_exit_code_2(decant: Run, arguments: tuple[str, ...], message: str) -> None:

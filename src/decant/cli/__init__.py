@@ -235,9 +235,9 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, networks, detectors, data, recipes, or all.")] = "all",
 ) -> None:
-    """What there is: methods, networks, data sets, recipes."""
+    """What there is: methods, networks, detectors, data sets, recipes."""
     from decant.cli.tables import TABLES
 
     if what != "all" and what not in TABLES:
