@@ -21,7 +21,7 @@ LOGIT_TERMS: dict[str, set[str]] = {
     "gdkd": {"buckets", "top", "rest"},
 }
 """What methods on logits add to the task term, but for kd and dkd."""
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", *LOGIT_TERMS)]
+FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", "nckd", *LOGIT_TERMS)]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:

@@ -2,6 +2,7 @@
 
 from decant.engine.distiller import Distilled, Distiller
 from decant.engine.places import Places
+from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
 
-__all__ = ["Distilled", "Distiller", "Places", "find_teacher", "load_data", "train"]
+__all__ = ["Distilled", "Distiller", "Places", "find_teacher", "load_data", "read_summary", "train"]

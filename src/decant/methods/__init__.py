@@ -11,6 +11,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.nckd import NCKD, NCKDSettings
 from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
@@ -40,6 +41,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "crd": CRDSettings,
     "reviewkd": ReviewKDSettings,
     "dkd": DKDSettings,
+    "nckd": NCKDSettings,
     "dist": DISTSettings,
     "nkd": NKDSettings,
     "luminet": LumiNetSettings,
@@ -59,6 +61,7 @@ __all__ = [
     "KD",
     "KDSVD",
     "METHODS",
+    "NCKD",
     "ND",
     "NKD",
     "NST",
@@ -82,6 +85,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "NCKDSettings",
     "NDSettings",
     "NKDSettings",
     "NSTSettings",
