@@ -96,12 +96,12 @@ def steps(
     module = parallel.prepare(distiller)
     optimizer = parallel.prepare_optimizer(make_optimizer(distiller, SETTINGS))
 
-    def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def step(batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         with compiled_step(full=True) if compiled else nullcontext():
             loss, terms, _ = distiller(
                 batch.images, batch.target, index=batch.index, epoch=EPOCH, teacher_outputs=given
             )
-        return loss, terms
+        return (loss,), terms
 
     def work(times: int) -> object:
         return fit_epoch(

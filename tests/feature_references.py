@@ -174,6 +174,22 @@ def nce(positive: Tensor, negatives: Tensor, size: int, eps: float = 1e-7) -> Te
     return added(total) / len(positive)
 
 
+def regions(maps: Tensor, scales: Sequence[int]) -> Tensor:
+    """Means over the cells of s x s grids, (N, D, sum of s^2); the sizes must divide."""
+    found = [averaged(maps, (scale, scale)).flatten(2) for scale in scales]
+    return torch.cat(found, dim=2)
+
+
+def sdd(losses: Tensor, teacher: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses of regions where the teacher is as right as on the whole, and of others (arXiv:2403.13512), over N R."""
+    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for values, logits, t in zip(losses, teacher, target.tolist(), strict=True):
+        right = [int(region.argmax()) == t for region in logits.T]
+        for value, verdict in zip(values, right, strict=True):
+            parts[verdict != right[0]].append(value)
+    return added(parts[0]) / losses.numel(), added(parts[1]) / losses.numel()
+
+
 def zero() -> Tensor:
     return torch.zeros((), dtype=torch.float64)
 

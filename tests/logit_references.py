@@ -5,6 +5,9 @@ from torch import Tensor
 
 from references import added, kd, log_probabilities, log_sum, per_position, without
 
+Pair = tuple[Tensor, Tensor]
+"""Of a weak and a strong view."""
+
 
 def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float = 2.0, gamma: float = 2.0) -> Tensor:
     """T^2 (beta mean_i (1 - rho(row i)) + gamma mean_c (1 - rho(column c))) (arXiv:2205.10536)."""
@@ -101,6 +104,47 @@ def rld(
 
     first = per_position(confidence, student, teacher, target, tau)
     return alpha * first + beta * per_position(correlation, student, teacher, target, temperature)
+
+
+def crld(
+    students: Pair, teachers: Pair, weights: tuple[float, float], sure: tuple[float, float], temperature: float
+) -> Tensor:
+    """w0 [c_w >= sure0] (KD(w, w) + KD(s, s)) + w1 [c_s >= sure1] (KD(w, s) + KD(s, w)) (arXiv:2412.16493)."""
+
+    def confidence(z_teacher: list[Tensor], z_student: list[Tensor], _: int) -> Tensor:
+        return max(p.exp() for p in log_probabilities(z_teacher)) + 0 * z_student[0]
+
+    (s_weak, s_strong), (t_weak, t_strong) = students, teachers
+    found = []
+    for judged, least, pairs in (
+        (t_weak, sure[0], ((s_weak, t_weak), (s_strong, t_strong))),
+        (t_strong, sure[1], ((s_strong, t_weak), (s_weak, t_strong))),
+    ):
+        counts = per_position(confidence, judged, judged, judged.argmax(dim=1), 1.0) >= least
+        (first, second) = (kd(student, teacher, temperature) for student, teacher in pairs)
+        found.append(torch.where(counts, first + second, 0.0))
+    return weights[0] * found[0] + weights[1] * found[1]
+
+
+def mlkd(students: Pair, teachers: Pair, weights: tuple[float, ...], temperatures: tuple[float, ...]) -> Tensor:
+    """Sum over T of w0 KD(weak) + w1 KD(strong) + w2 |P'P - Q'Q|^2 / C + w3 |PP' - QQ'|^2 / N (CVPR 2023)."""
+
+    def correlated(rows: list[list[Tensor]]) -> list[Tensor]:
+        return [added(a * b for a, b in zip(left, right, strict=True)) for left in rows for right in rows]
+
+    total = added([])
+    for temperature in temperatures:
+        for weight, student, teacher in zip(weights, students, teachers, strict=False):
+            total = total + weight * kd(student, teacher, temperature).mean()
+        tables = [
+            [[log.exp() for log in log_probabilities(list(row / temperature))] for row in logits.double()]
+            for logits in (students[0], teachers[0])
+        ]
+        by_class = [[list(column) for column in zip(*table, strict=True)] for table in tables]
+        for weight, (q, p) in zip(weights[2:], (by_class, tables), strict=True):
+            apart = added((a - b) ** 2 for a, b in zip(correlated(q), correlated(p), strict=True))
+            total = total + weight * apart / len(q)
+    return total
 
 
 def standardised(logits: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import top_classes
 from benchmarks.__main__ import keep, main, measure
 from benchmarks.first_run import EMPTY, FULL, first_run_markdown, share_of_misses
 from benchmarks.options import Options
@@ -115,6 +116,15 @@ def test_a_first_run_is_mixed_of_steps_with_an_empty_and_a_full_table() -> None:
     *_, line = first_run_markdown({"title": "loop", "rows": rows}).splitlines()
     assert line == f"| 240 epochs, table filled on the way | {1 / (0.5222 + 0.4778 / 4):.2f} |"
     assert first_run_markdown({"title": "step", "rows": rows[:1]}) == ""
+
+
+def test_what_leaving_out_logits_costs_is_told_for_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top_classes, "CLASSES", (50,))
+    monkeypatch.setattr(top_classes, "TOPS", (8, 49))
+    _, _, few, most, *_ = top_classes.markdown().splitlines()
+    assert few.startswith("| 50 | 8 | 4 | 36.0% | ")
+    assert float(few.split("|")[-2].strip(" %")) > 10
+    assert float(most.split("|")[-2].strip(" %")) < 0.2, "one class is its own mean: what is left is fp16"
 
 
 def test_the_work_is_repeated_until_the_time_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:

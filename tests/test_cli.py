@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, what it leaves, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -190,7 +191,7 @@ def test_the_page_of_a_comparison_holds_no_path_of_this_machine(decant: Run, her
 def test_results_that_are_there_are_seen_before_anything_is_trained(decant: Run, here: Path) -> None:
     code, _, err = decant("compare", "recipe.toml", "--results", ".", "--device", "cpu")
     assert code == 2
-    assert ". is there already; remove it first" in err
+    assert ". holds no comparison; remove it first" in err
     assert not (here / "runs").exists()
 
 
@@ -200,9 +201,35 @@ def test_list_shows_all_there_is(decant: Run) -> None:
     for name in (*METHODS, *ZOO, *TINY, *DATASETS, *shipped_recipes()):
         assert name in out
     assert "861,620" in out, "parameters of resnet56"
-    code, out, _ = decant("list", "methods")
+    code, out, _ = decant("list", "settings")
     assert "temperature 4.0" in out
     assert "resnet56" not in out
+
+
+def test_list_methods_shows_what_each_one_is_for_a_pair(decant: Run) -> None:
+    code, out, _ = decant("list", "methods", "--pair", "digits_teacher:digits_student")
+    assert code == 0
+    lines = [line.strip("│ ") for line in out.splitlines() if line.startswith("│")]
+    rows = {name: cells for name, *cells in (re.split(r"\s*│\s*", line) for line in lines)}
+    assert rows.keys() == METHODS.keys()
+    assert rows["supervised"] == ["-", "-", "-", "1", "0"]
+    assert rows["dkd"] == ["2022", "2203.08679", "logits", "1", "0"]
+    assert rows["reviewkd"][:3] == ["2021", "2104.09044", "stage1-2, stage1-2.pre, pooled"]
+    code, out, _ = decant("list", "methods", "--pair", "vgg13:digits_student")
+    assert code == 0
+    assert re.search(r"at, nst, .*: compares all stages after the stem, .* the student has stage1, stage2", out)
+
+
+def test_list_methods_measures_where_asked_to(decant: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in METHODS.keys() - {"supervised", "kd"}:
+        monkeypatch.delitem(METHODS, name)
+    arguments = ["list", "methods", "--pair", "digits_teacher:digits_student", "--device", "cpu"]
+    assert "time" not in decant(*arguments)[1]
+    code, out, err = decant(*arguments, "--measure")
+    assert (code, err) == (0, "")
+    assert re.search(r"supervised .* 1\.00 +│", out)
+    assert re.search(r"kd .* \d+\.\d\d +│", out)
+    assert "time: of a step, as a multiple of supervised's; medians on this machine" in out
 
 
 def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
@@ -233,7 +260,13 @@ def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
         (("compare", "teacher.toml", "--methods", "kd", "--device", "cpu"), "but the recipe has none"),
         (("cache", "teacher.toml", "--device", "cpu"), "method supervised runs no teacher: there is nothing to keep"),
         (("show", "nowhere.toml"), "no such file"),
-        (("list", "metods"), "expected methods, networks, data, recipes or all, got 'metods'"),
+        (("list", "metods"), "expected methods, settings, networks, data, recipes or all, got 'metods'"),
+        (("list", "networks", "--measure"), "--pair and --measure are for `decant list methods`, got 'networks'"),
+        (
+            ("list", "methods", "--pair", "vgg13"),
+            "--pair is TEACHER:STUDENT, such as resnet32x4:resnet8x4, got 'vgg13'",
+        ),
+        (("list", "methods", "--pair", "vgg13:vgg9"), "no network is named 'vgg9'; nearest: "),
     ],
 )
 def test_a_fault_is_one_message_and_exit_code_2(decant: Run, arguments: tuple[str, ...], message: str) -> None:

@@ -78,7 +78,8 @@ class BuildContext:
         teacher: the trained teacher in eval mode, BatchNorm not folded yet; None where no teacher takes part.
         student_shapes: shapes of the student's logits and of every tap it names; None when no example batch was given.
         teacher_shapes: the same of the teacher.
-        teacher_taps: module path of every tap that the teacher names.
+        student_taps: module path of every tap that the student names.
+        teacher_taps: the same of the teacher.
         facts: facts about the training set; None outside the engine unless the caller gave them.
     """
 
@@ -86,6 +87,7 @@ class BuildContext:
     teacher: nn.Module | None = None
     student_shapes: Shapes | None = None
     teacher_shapes: Shapes | None = None
+    student_taps: Mapping[str, str] = field(default_factory=dict)
     teacher_taps: Mapping[str, str] = field(default_factory=dict)
     facts: DataFacts | None = None
 
@@ -130,7 +132,11 @@ class Method(nn.Module, ABC):
         """
 
     def deployed(self, student: nn.Module) -> nn.Module:
-        """The network that is saved and evaluated as the student; the student itself unless a method says otherwise."""
+        """The network that is trained, evaluated and saved as the student: itself unless a method says otherwise.
+
+        Asked once, before the first step. It shares the student's layers, which it trains, and its learnable parts are
+        part of it rather than of the method; the module at the path of a tap gives the feature of that name.
+        """
         return student
 
 

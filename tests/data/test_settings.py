@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from decant.data import DataSettings
+from decant.data import DataSettings, RandAugmentSettings
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": "mnist"}, "name is one of digits, cifar10, cifar100, fake; got 'mnist'"),
+        ({"name": "mnist"}, "name is one of digits, cifar10, cifar100, fake, pictures; got 'mnist'"),
         ({"padding": -1}, "padding is at least 0"),
         ({"view_seed": -1}, "view_seed is at least 0"),
         ({"split_seed": 2**63}, r"split_seed is at least 0 and below 2\*\*63"),
@@ -29,6 +29,19 @@ from decant.data import DataSettings
 def test_refuses(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DataSettings(**wrong)
+
+
+def test_strong_views_are_the_standard_ones_unless_a_file_says_otherwise() -> None:
+    def read(text: str) -> DataSettings:
+        return TypeAdapter(DataSettings).validate_json(text, strict=True)
+
+    assert read('{"name": "cifar100"}') == DataSettings(
+        name="cifar100", strong=RandAugmentSettings(operations=2, magnitude=10)
+    )
+    assert read('{"strong": {"name": "randaugment", "magnitude": 5}}').strong == RandAugmentSettings(magnitude=5)
+    for wrong in ('{"magnitude": 31}', '{"operations": 0}', '{"operations": 1.0}', '{"bins": 31}', '"randaugment"'):
+        with pytest.raises(ValidationError):
+            read(f'{{"strong": {wrong}}}')
 
 
 def test_file_gives_the_same_settings() -> None:

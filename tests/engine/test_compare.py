@@ -11,7 +11,7 @@ from decant.engine.compare import compare
 from decant.engine.plan import FIRST_TUNING_SEED
 from decant.evidence import Comparison, read_run
 from decant.methods import ComposedSettings, DKDSettings, KDSettings, TTMSettings
-from decant.recipe import CompareSettings, NetworkSettings, Recipe, TeacherSettings
+from decant.recipe import CompareSettings, DOTSettings, NetworkSettings, Recipe, TeacherSettings
 from decant.report import summary_markdown
 from engine.tiny import (
     DATA,
@@ -90,6 +90,27 @@ def test_a_composed_method_is_tuned_by_a_part_shares_the_table_and_is_shown_by_i
     (row, *_) = (tmp_path / "all" / "kd & ttm" / "seed-0" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(row)["terms"].keys() == {"hard", "kd", "ttm"}
     assert json.loads(row)["teacher_hits"] == 1, "kd of this seed met the same views"
+
+
+def test_an_optimiser_and_its_control_are_compared_and_told_apart(tmp_path: Path) -> None:
+    settings = CompareSettings(methods={"kd-dot": KDSettings()}, optimizers={"kd-dot": DOTSettings(delta=0.05)})
+    planned = replace(recipe(KDSettings(), nesterov=False), compare=settings)
+    comparison = run(planned, ["supervised", "kd", "kd-dot"], 1, tmp_path, Heard())
+    shown = {result.name: result.settings["optimizer"] for result in comparison.results}
+    assert shown == {"supervised": {"name": "sgd"}, "kd": {"name": "sgd"}, "kd-dot": {"name": "dot", "delta": 0.05}}
+    (note,) = comparison.notes
+    assert note.startswith(
+        "Not all methods were trained by one optimiser (supervised by sgd, kd by sgd, kd-dot by dot)"
+    )
+    trained = [weights_of(tmp_path / "all" / name / "seed-0") for name in ("kd", "kd-dot")]
+    assert any(not torch.equal(trained[0][key], trained[1][key]) for key in trained[0])
+    everywhere = replace(planned, train=replace(planned.train, optimizer=DOTSettings()), compare=CompareSettings())
+    heard = Heard()
+    with pytest.raises(
+        ValueError, match=r"supervised has no other term; use sgd \(in a comparison: compare.optimizers"
+    ):
+        run(everywhere, ["kd", "supervised"], 1, tmp_path / "refused", heard)
+    assert not list((tmp_path / "refused").rglob("summary.json")), "found only after hours of training"
 
 
 def test_finished_runs_stay_and_more_seeds_add_to_them(tmp_path: Path) -> None:

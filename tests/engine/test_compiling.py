@@ -96,7 +96,7 @@ def test_only_what_is_trained_runs_compiled(graphs: list[Any]) -> None:
     assert all(parameter.grad is None for parameter in training.distiller.parameters())
     training.evaluate()
     training.estimate(Path())
-    training.distiller.student.eval()(training.train_set.images[:5].float())
+    training.distiller.student.eval()(splits().train.images[:5].float())
     assert len(graphs) == ONE_GRAPH_EACH
 
 

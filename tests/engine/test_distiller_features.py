@@ -72,6 +72,17 @@ def test_several_views_are_separate_passes(student: nn.Module, teacher: nn.Modul
             distiller(images)
 
 
+def test_the_message_says_how_views_are_given(student: nn.Module, teacher: nn.Module) -> None:
+    images, target = batch()
+    given = r"give images=\(first, second, ...\), a tensor \(N, ...\) of the same samples for each"
+    with pytest.raises(ValueError, match=f"TwoViews wants 2 views per sample, got 1; {given}$"):
+        Distiller(student, teacher, TwoViews())(images, target)
+    with pytest.raises(ValueError, match=f"CRLD wants 2 .* got 1; {given}, the last 1 of them strongly augmented$"):
+        Distiller(student, teacher, "crld")(images, target)
+    with pytest.raises(ValueError, match=r"KD wants 1 views per sample, got 2; give one tensor of images \(N, ...\)$"):
+        Distiller(student, teacher, "kd")((images, images), target)
+
+
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("method", [DKDSettings(warmup=0), HintSettings()], ids=["dkd", "hint"])
 def test_it_compiles_without_a_break(backend: str, method: MethodSettings) -> None:

@@ -10,7 +10,7 @@ from decant.engine.optim import make_optimizer
 from decant.methods import METHODS
 from decant.models import create
 from decant.recipe import TrainSettings
-from methods.building import CLASSES, LOGIT_TERMS, facts, settings_of
+from methods.building import CLASSES, LOGIT_TERMS, TWO_VIEW_TERMS, facts, settings_of
 
 UNLIKE = ["resnet14-resnet8", "wrn_16_2-wrn_16_1", "vgg11-vgg8", "vgg8-MobileNetV2", "wrn_16_1-ShuffleNetV1"]
 PROTOCOL = [
@@ -18,7 +18,13 @@ PROTOCOL = [
     *("vgg13-vgg8", "resnet32x4-ShuffleNetV1", "wrn_40_2-ShuffleNetV1", "vgg13-MobileNetV2", "ResNet50-MobileNetV2"),
     "resnet32x4-ShuffleNetV2",
 ]
-TERMS = {"dkd": {"tckd", "nckd"}, **LOGIT_TERMS}
+TERMS = {
+    "dkd": {"tckd", "nckd"},
+    "ctkd": {"kd", "adversary", "temperature"},
+    "sdd": {"consistent", "complementary"},
+    **LOGIT_TERMS,
+    **TWO_VIEW_TERMS,
+}
 TAUGHT = [name for name in METHODS if name != "supervised"]
 
 
@@ -33,13 +39,16 @@ def take_a_step(name: str, pair: str, device: str = "cpu") -> None:
     distiller.to(device)
     images, index, target = images.to(device), index.to(device), target.to(device)
     distiller.prepare([(images, target)])
-    optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-3))
+    optimizer = make_optimizer(distiller, TrainSettings(learning_rate=1e-2))
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    parameters = {**dict(student.named_parameters()), **dict(distiller.method.named_parameters(prefix="method"))}
+    assert (distiller.student is student) == (name != "simkd")
+    trained = {key: value for key, value in distiller.student.named_parameters() if value.requires_grad}
+    parameters = {**trained, **dict(distiller.method.named_parameters(prefix="method"))}
     assert held == {id(parameter) for parameter in parameters.values()}
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
 
-    loss, terms, logits = distiller(images, target, index=index, epoch=30.0)
+    views = images if distiller.method.views == 1 else (images, images.flip(3))
+    loss, terms, logits = distiller(views, target, index=index, epoch=30.0)
     assert terms.keys() == distiller.method.weights(30.0).keys()
     assert all(term.isfinite() for term in terms.values())
     assert terms.keys() == {"hard", *TERMS.get(name, {name})}

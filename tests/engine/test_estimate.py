@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from decant.engine.estimate import duration, size
 from decant.engine.progress import Reporter
 from decant.engine.training import Training
 from decant.methods import DKDSettings
+from decant.recipe import DOTSettings
 from engine.tiny import on_cpu, places, recipe, splits, untrained_teacher
 
 
@@ -21,9 +23,11 @@ class Watch(Reporter):
         self.largest = max(self.largest, sum(file.stat().st_size for file in self.folder.iterdir()))
 
 
-@pytest.mark.parametrize("ema", [None, 0.9])
-def test_the_disk_that_is_asked_for_is_enough_and_not_far_too_much(tmp_path: Path, ema: float | None) -> None:
-    planned = recipe(DKDSettings(), student="digits_teacher", ema=ema)
+@pytest.mark.parametrize(
+    "settings", [{}, {"ema": 0.9}, {"optimizer": DOTSettings(), "nesterov": False}], ids=["plain", "ema", "dot"]
+)
+def test_the_disk_that_is_asked_for_is_enough_and_not_far_too_much(tmp_path: Path, settings: dict[str, Any]) -> None:
+    planned = recipe(DKDSettings(), student="digits_teacher", **settings)
     with torch.random.fork_rng():
         training = Training(planned, splits(), untrained_teacher(), on_cpu())
         cost = training.estimate(tmp_path / "run" / "not" / "there" / "yet")

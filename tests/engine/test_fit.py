@@ -32,11 +32,11 @@ def batches(sizes: tuple[int, ...] = SIZES) -> list[Batch]:
     ]
 
 
-def stepping(module: nn.Module) -> Step:
-    def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+def stepping(module: nn.Module) -> Step[Batch]:
+    def step(batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         assert batch.target is not None
         hard = F.cross_entropy(module(batch.images[0]), batch.target)
-        return hard, {"hard": hard, "twice": 2 * hard}
+        return (hard,), {"hard": hard, "twice": 2 * hard}
 
     return step
 
@@ -72,7 +72,7 @@ def test_gradients_are_averaged_over_a_group_and_the_tail_makes_a_step(accumulat
     groups = [given[first : first + accumulate] for first in range(0, len(given), accumulate)]
     for number, group in enumerate(groups):
         optimizer.zero_grad()
-        mean = torch.stack([stepping(by_hand)(batch)[0] for batch in group]).mean()
+        mean = torch.stack([stepping(by_hand)(batch)[0][0] for batch in group]).mean()
         torch.autograd.backward(mean)
         factor = learning_rate_factor(settings.schedule, 1 + number * accumulate / len(given), 4)
         optimizer.param_groups[0]["lr"] = 0.2 * factor
@@ -100,7 +100,7 @@ def test_the_log_has_the_means_over_samples() -> None:
     settings = TrainSettings(epochs=1, learning_rate=1e-12, schedule=MultiStep())
     module = linear()
     _, log = run(settings, module, batches())
-    each = [stepping(module)(batch)[0].item() * len(batch.index) for batch in batches()]
+    each = [stepping(module)(batch)[0][0].item() * len(batch.index) for batch in batches()]
     mean = sum(each) / sum(SIZES)
     assert log == pytest.approx({"loss": mean, "hard": mean, "twice": 2 * mean})
 
@@ -129,9 +129,9 @@ def test_the_learning_rate_follows_the_schedule_inside_the_epoch() -> None:
 def test_a_loss_that_is_no_number_ends_the_run_with_the_terms(broken: float) -> None:
     module = linear()
 
-    def step(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def step(batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         hard = module(batch.images[0]).mean()
-        return hard * broken, {"hard": hard, "nckd": hard * broken}
+        return (hard * broken,), {"hard": hard, "nckd": hard * broken}
 
     parallel = on_cpu()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)

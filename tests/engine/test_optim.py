@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from decant.engine.optim import MovingAverage, learning_rate_factor, make_optimizer
+from decant.engine.sgd import MomentumSGD
 from decant.recipe import Cosine, MultiStep, OneCycle, TrainSettings
 
 
@@ -48,6 +50,48 @@ def test_the_optimiser_is_sgd_over_what_learns() -> None:
     (group,) = optimizer.param_groups
     assert {id(parameter) for parameter in group["params"]} == {id(p) for p in module[:2].parameters()}
     assert (group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]) == (0.3, 0.8, True, 1e-3)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_momentum_that_starts_at_zero_is_torch_s_to_the_bit(momentum: float) -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Linear(40, 30) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    settings: dict[str, Any] = {"lr": 0.1, "momentum": momentum, "weight_decay": 1e-2}
+    optimizers = (
+        MomentumSGD(ours.parameters(), **settings),
+        torch.optim.SGD(theirs.parameters(), fused=True, **settings),
+    )
+    for _ in range(5):
+        gradients = [torch.randn_like(parameter) for parameter in ours.parameters()]
+        for module, optimizer in zip((ours, theirs), optimizers, strict=True):
+            for parameter, gradient in zip(module.parameters(), gradients, strict=True):
+                parameter.grad = gradient.clone()
+            optimizer.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_a_first_step_that_loss_scaling_passes_over_leaves_no_trace() -> None:
+    weight = nn.Parameter(torch.ones(1000))
+    optimizer, scaler = MomentumSGD([weight], lr=0.1, momentum=0.9), torch.amp.GradScaler("cpu")
+    for gradient, expected in ((torch.inf, 1.0), (1.0, 0.9), (1.0, 0.71)):
+        scaler.scale(torch.ones(()))  # sets the scale up
+        weight.grad = torch.full_like(weight, gradient * scaler.get_scale())
+        scaler.step(optimizer)
+        scaler.update()
+        torch.testing.assert_close(weight.detach(), torch.full_like(weight, expected))
+
+
+def test_a_parameter_may_have_its_first_gradient_later_than_others() -> None:
+    early, late = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    optimizer = MomentumSGD([early, late], lr=0.1, momentum=0.5)
+    for parameters in ((early,), (early, late)):
+        optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = torch.ones(2)
+        optimizer.step()
+    torch.testing.assert_close(early.detach(), torch.full((2,), 1 - 0.1 - 0.15))
+    torch.testing.assert_close(late.detach(), torch.full((2,), 0.9))
 
 
 def test_the_moving_average_is_the_loop_that_its_docstring_states() -> None:

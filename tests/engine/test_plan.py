@@ -7,7 +7,7 @@ import pytest
 from decant.engine.plan import FIRST_TUNING_SEED, Plan
 from decant.interfaces import MethodSettings
 from decant.methods import DKDSettings, KDSettings, SupervisedSettings
-from decant.recipe import CompareSettings, Recipe
+from decant.recipe import CompareSettings, DOTSettings, OptimizerSettings, Recipe
 from engine.tiny import DATA, recipe
 
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
@@ -42,6 +42,21 @@ def test_a_plan_has_every_shown_run_once_and_every_candidate_with_every_seed() -
     shown = plan.shown("kd-matched", 6, chosen=3.0)
     assert shown.recipe.method == KDSettings(task_weight=1.0, weight=3.0, warmup=2)
     assert (shown.recipe.judged_on, shown.recipe.seed, shown.folder) == ("test", 6, Path("out/kd-matched/seed-6"))
+
+
+def test_a_method_is_trained_by_its_own_optimiser_tuned_or_shown() -> None:
+    dot = DOTSettings(delta=0.05)
+    given: dict[str, OptimizerSettings] = {"kd-matched": dot, "dkd": dot}
+    planned = compared(tune=GRIDS)
+    planned = replace(planned, train=replace(planned.train, nesterov=False))
+    planned = replace(planned, compare=replace(planned.compare, optimizers=given))
+    plan = Plan(planned, ["supervised", "kd-matched", "dkd"], 1, Path("out"))
+    assert {run.recipe.train.optimizer for run in plan.runs("dkd")} == {dot}
+    (supervised,) = plan.runs("supervised")
+    assert supervised.recipe.train == planned.train
+    one_of_two = replace(planned, compare=replace(planned.compare, optimizers={"dkd": dot}))
+    with pytest.raises(ValueError, match="kd-matched must have dkd's optimiser to be a control"):
+        Plan(one_of_two, ["kd-matched", "dkd"], 1, Path("out"))
 
 
 def test_another_grid_leaves_the_runs_what_they_are() -> None:

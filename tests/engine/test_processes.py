@@ -148,6 +148,50 @@ def test_a_run_with_a_table_that_is_killed_again_and_again_ends_bit_equal(tmp_pa
     assert filled[0].sum() > 1024
 
 
+FILLER = """
+import sys
+import decant.engine.fill_table as filling
+from decant.cli import app
+
+filling._SECONDS_BETWEEN_FLUSHES = 0.0  # so that kills come between flushes, and into them
+app(sys.argv[1:])
+"""
+
+
+def test_a_table_whose_filling_is_killed_again_and_again_ends_bit_equal(tmp_path: Path) -> None:
+    taught(tmp_path, images=1024)
+    (tmp_path / "filler.py").write_text(FILLER)
+    (tmp_path / "recipe.toml").write_text(
+        STUDENT.format(student="digits_student", teacher=FROM_WEIGHTS, images=1024, epochs=1)
+    )
+
+    def command(name: str) -> list[str]:
+        options = ["--all", "--teachers", str(tmp_path / name), "--device", "cpu", "--threads", "1"]
+        return [sys.executable, str(tmp_path / "filler.py"), "cache", str(tmp_path / "recipe.toml"), *options]
+
+    def filled(name: str) -> int:
+        bits = next((tmp_path / name).glob("views/*/filled.bin"), None)
+        return int(np.unpackbits(np.fromfile(bits, np.uint8)).sum()) if bits is not None else 0
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    assert filled("whole") == 1024 * 18
+    generator = random.Random(3)
+    for _ in range(4):
+        before = filled("killed")
+        process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while filled("killed") <= before and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(generator.uniform(0, 0.1))  # anywhere: in the teacher's pass, a write, a flush
+        process.kill()
+        process.communicate()
+        assert before < filled("killed") < 1024 * 18, "killed too late, or nothing was kept"
+    done = subprocess.run(command("killed"), check=True, capture_output=True, text=True)
+    assert "100.0% of the table filled" in " ".join(done.stdout.split())
+    for file in ("logits.bin", "filled.bin", "table.json"):
+        one, other = (next((tmp_path / name).glob(f"views/*/{file}")).read_bytes() for name in ("whole", "killed"))
+        assert one == other, file
+
+
 def test_two_processes_fill_one_table_and_learn_what_one_does(tmp_path: Path) -> None:
     """Every loss within 1e-4 relative, as without a table; each process fills what its half of the samples meets."""
     taught(tmp_path, images=128)
@@ -170,17 +214,25 @@ WORKER = """
 import sys
 from pathlib import Path
 from decant.engine import Places, train
+from decant.engine.progress import Reporter
 from decant.models import TINY
 from decant.recipe import load_recipe
 from engine.tiny import Plain
 
+
+class Aloud(Reporter):
+    def say(self, text):
+        print(text)
+
+
 TINY["plain"] = Plain  # without BatchNorm, whose statistics would be of half a batch
 out, recipe = Path(sys.argv[1]), load_recipe(sys.argv[2])
-assert train(recipe, out, Places(teachers=out.parent / "teachers", device="cpu"))["finished"]
+assert train(recipe, out, Places(teachers=out.parent / "teachers", device="cpu"), reporter=Aloud())["finished"]
 """
 
 
-def launched(processes: int, folder: Path, recipe: Path) -> None:
+def launched(processes: int, folder: Path, recipe: Path) -> str:
+    """Train in so many processes, to the end; what they said."""
     worker = folder.parent / "worker.py"
     worker.write_text(WORKER)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -191,9 +243,14 @@ def launched(processes: int, folder: Path, recipe: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-@pytest.mark.parametrize("extra", ["", "ema = 0.9\n", "accumulate = 2\n"], ids=["plain", "ema", "accumulate"])
+@pytest.mark.parametrize(
+    "extra",
+    ["", "ema = 0.9\n", "accumulate = 2\n", 'accumulate = 2\noptimizer = { name = "dot" }\n'],
+    ids=["plain", "ema", "accumulate", "dot"],
+)
 def test_two_processes_learn_what_one_does(tmp_path: Path, extra: str) -> None:
     """Every loss within 1e-4 relative and every weight within 1e-4: float32 summed in another order, 32 steps long."""
     taught(tmp_path, images=128)
@@ -211,6 +268,25 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, extra: str) -> None:
         assert right["terms"] == pytest.approx(left["terms"], rel=1e-4)
     assert one[-1]["train_loss"] < 0.9 * one[0]["train_loss"], "nothing was learned, so nothing was compared"
     torch.testing.assert_close(weights_of(tmp_path / "2"), weights_of(tmp_path / "1"), rtol=0, atol=1e-4)
+
+
+def test_two_compiled_processes_learn_what_one_does_uncompiled(tmp_path: Path) -> None:
+    """Every loss within 1e-4 relative; the last batch of an epoch is a smaller one and runs uncompiled."""
+    taught(tmp_path, images=136)
+    for name, extra in (("eager", ""), ("compiled", "compile = true\n")):
+        text = STUDENT.format(student="plain", teacher=FROM_WEIGHTS, images=136, epochs=3)
+        (tmp_path / f"{name}.toml").write_text(text + extra)
+    launched(1, tmp_path / "eager", tmp_path / "eager.toml")
+    said = launched(2, tmp_path / "compiled", tmp_path / "compiled.toml")
+    if "train.compile does not work here" in said:
+        pytest.skip("there is no compiler here")
+    assert "train.compile: compiling" in said
+    one, two = rows_of(tmp_path / "eager"), rows_of(tmp_path / "compiled")
+    for left, right in zip(one, two, strict=True):
+        assert right["train_loss"] == pytest.approx(left["train_loss"], rel=1e-4)
+        assert right["terms"] == pytest.approx(left["terms"], rel=1e-4)
+    torch.testing.assert_close(weights_of(tmp_path / "compiled"), weights_of(tmp_path / "eager"), rtol=0, atol=1e-4)
+    assert weights_of(tmp_path / "compiled").keys() == weights_of(tmp_path / "eager").keys()
 
 
 def test_two_processes_train_their_teacher_first_and_read_it_together(tmp_path: Path) -> None:

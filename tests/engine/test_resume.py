@@ -10,7 +10,8 @@ import torch
 
 from decant.engine import train
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import METHODS, ComposedSettings, CTKDSettings, DKDSettings, KDSettings, SupervisedSettings
+from decant.recipe import DOTSettings
 from engine.tiny import (
     DATA,
     Heard,
@@ -36,8 +37,17 @@ CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     "dropout": (DKDSettings(), {"student": "with_dropout"}),
     "vid": (METHODS["vid"](), {}),
     "crd": (METHODS["crd"](), {"ema": 0.9}),
+    "dot": (DKDSettings(warmup=2), {"optimizer": DOTSettings(), "nesterov": False, "ema": 0.9}),
+    "dot, all at once": (
+        METHODS["vid"](),
+        {"optimizer": DOTSettings(), "nesterov": False, "accumulate": 3, "precision": "bf16"},
+    ),
     "dkd+reviewkd": (ComposedSettings((DKDSettings(warmup=2), METHODS["reviewkd"]())), {}),
     "nd": (METHODS["nd"](), {}),
+    "crld": (METHODS["crld"](), {}),
+    "ctkd": (CTKDSettings(base="dkd"), {"ema": 0.9}),
+    "sdd": (METHODS["sdd"](), {"ema": 0.9}),
+    "simkd": (METHODS["simkd"](), {"ema": 0.9}),
 }
 SLOW_CASES: dict[str, tuple[MethodSettings, dict[str, Any]]] = {
     name: (METHODS[name](), {}) for name in METHODS if name not in CASES

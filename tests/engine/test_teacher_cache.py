@@ -20,7 +20,7 @@ from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
 from decant.engine.training import DistillStep
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.methods import DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import CRLDSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from engine.tiny import (
     DATA,
@@ -78,7 +78,7 @@ def batches_seen(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
     seen: list[Batch] = []
     step = DistillStep.__call__
 
-    def watched(self: DistillStep, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def watched(self: DistillStep, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         seen.append(batch)
         return step(self, batch)
 
@@ -110,7 +110,10 @@ def test_200_steps_from_the_table_and_live_stay_together(
     assert hits(kept)[-1] > 0.9, "18 views of each image, 50 epochs"
 
 
-@pytest.mark.parametrize("settings", [{}, {"teacher_cache_type": "fp32"}, {"ema": 0.9, "precision": "bf16"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"teacher_cache_type": "fp32"}, {"ema": 0.9, "precision": "bf16"}, {"teacher_cache_top": 3}],
+)
 def test_a_cold_table_and_a_warm_one_make_the_same_run(tmp_path: Path, settings: dict[str, Any]) -> None:
     planned = recipe(DKDSettings(), **VIEWS, **settings)
     cold = run(planned, tmp_path, "cold")
@@ -224,6 +227,51 @@ def test_a_method_that_learns_from_features_is_refused_before_its_teacher_is_tra
     train(recipe(PooledSettings()), tmp_path / "run", places(tmp_path), teacher=untrained_teacher())
 
 
+def test_a_method_with_strong_views_is_refused_before_its_teacher_is_trained(tmp_path: Path) -> None:
+    planned = recipe(CRLDSettings(), **VIEWS)
+    message = r"method crld shows its teacher strong views, .* train\.teacher_cache = \"none\" is for it"
+    with pytest.raises(ValueError, match=message):
+        train(planned, tmp_path / "run", places(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        compare(planned, ["crld"], 1, tmp_path / "all", places(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        fill_table(recipe(CRLDSettings()), places(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher_cache_top": 8}, "teacher_cache_top = 8 leaves out none of 8 classes"),
+        (
+            {"teacher_cache_top": 3, "teacher_cache_temperature": 2.0},
+            r"= 2\.0 is .* but method\.temperature = 4\.0; make",
+        ),
+    ],
+)
+def test_entries_that_cannot_serve_are_refused_before_the_teacher_is_trained(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(recipe(DKDSettings(), **VIEWS, **changes), tmp_path / "run", places(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_logits_have_a_smaller_table_of_their_own_and_teach_nearly_the_same(tmp_path: Path) -> None:
+    """TCKD within the rounding of fp16, the whole loss within a tenth: the rest have what they had together."""
+    full = recipe(DKDSettings(warmup=0), **VIEWS)
+    teacher = confident_teacher()
+    every = run(full, tmp_path, "every", teacher=teacher)
+    few = run(replace(full, train=replace(full.train, teacher_cache_top=5)), tmp_path, "few", teacher=teacher)
+    assert len(tables(tmp_path)) == 2
+    one, other = (rows_of(folder)[0] for folder in (every, few))
+    assert other["terms"]["nckd"] != one["terms"]["nckd"]
+    assert other["terms"]["tckd"] == pytest.approx(one["terms"]["tckd"], rel=0.05)
+    assert other["train_loss"] == pytest.approx(one["train_loss"], rel=0.1)
+    (left,) = [table for table in tables(tmp_path) if "top" in json.loads((table / "table.json").read_text())]
+    assert (left / "logits.bin").stat().st_size == 64 * 18 * (5 * (2 + 2) + 4)
+
+
 def test_what_an_untrained_teacher_shows_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="these networks do not fit"):
         train(recipe(UnfitSettings()), tmp_path / "run", places(tmp_path))
@@ -237,10 +285,10 @@ def test_a_disk_that_fills_up_stops_the_run_and_harms_nothing(tmp_path: Path, mo
     whole = run(planned, tmp_path / "undisturbed", "run")
     put, times = TeacherTable.put, iter(range(100))
 
-    def full(self: TeacherTable, entries: Tensor, logits: Tensor) -> None:
+    def full(self: TeacherTable, entries: Tensor, logits: Tensor, target: Tensor) -> None:
         if next(times) == 1:
             raise OSError("logits.bin cannot be written: No space left on device")
-        put(self, entries, logits)
+        put(self, entries, logits, target)
 
     monkeypatch.setattr(tabled_teacher, "ROWS", 48)
     fresh = run(planned, tmp_path / "small passes", "run")

@@ -136,6 +136,7 @@ def test_two_that_fill_one_table_at_once_lose_nothing(tmp_path: Path, on_device:
         ({"channels_last": False}, "channels_last: there True, here False"),
         ({"rows": 16}, "rows: there 8, here 16"),
         ({"format": 2}, "format: there 1, here 2"),
+        ({"top": 3, "temperature": 4.0}, "temperature: there None, here 4.0; top: there None, here 3"),
     ],
 )
 def test_another_table_is_refused_by_what_differs(tmp_path: Path, change: dict[str, Any], named: str) -> None:
@@ -144,6 +145,10 @@ def test_another_table_is_refused_by_what_differs(tmp_path: Path, change: dict[s
         TeacherTable(tmp_path, key(**change))
     assert contents(tmp_path) == before
     assert key(**change).folder_name != key().folder_name
+
+
+def test_tables_of_earlier_versions_are_found_again() -> None:
+    assert key().folder_name == "toy-273dc3656650", "changing the key loses everybody's tables"
 
 
 def damage_cut(folder: Path) -> None:

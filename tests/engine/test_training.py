@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from decant.data import ImageSet, RandAugment, Views
 from decant.engine.fit import fit_epoch
 from decant.engine.teacher import Teacher
 from decant.engine.training import DistillStep, Training
 from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.methods import DKDSettings, SupervisedSettings
+from decant.methods import CRLDSettings, DKDSettings, SupervisedSettings
 from decant.models import TINY, ZOO, Folded, Tapped, create
 from decant.recipe import Recipe
 from engine.tiny import CLASSES, on_cpu, recipe, splits, untrained_teacher
@@ -79,6 +80,30 @@ def test_the_method_is_built_from_the_trained_teacher_and_a_folded_one_teaches(
         plain = Tapped(method.built_from[0], (TINY | ZOO)[name]().taps)(batch.images[0])
     for tap in Feature.taps:
         torch.testing.assert_close(method.seen[tap], plain.taps[tap], rtol=1e-5, atol=1e-5)
+
+
+def test_a_method_gets_the_views_that_it_asks_for() -> None:
+    made = training(recipe(CRLDSettings()))
+    views, train_set = made.supply.views, made.train_set
+    assert isinstance(views, Views)
+    assert isinstance(train_set, ImageSet)
+    images = train_set.images
+    for batch in made.batches(1):
+        weak, strong = batch.images
+        assert torch.equal(weak, views(images[batch.index], batch.index, 1))
+        assert torch.equal(strong, views(images[batch.index], batch.index, 1, view=1, strong=True))
+        assert not torch.equal(strong, views(images[batch.index], batch.index, 1, view=1))
+
+
+def test_a_method_of_one_view_never_meets_a_strong_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> Tensor:
+        raise AssertionError("RandAugment was asked")
+
+    monkeypatch.setattr(RandAugment, "numbers", forbidden)
+    monkeypatch.setattr(RandAugment, "__call__", forbidden)
+    assert len(list(training(recipe(DKDSettings())).batches(0))) == 4
+    with pytest.raises(AssertionError, match="RandAugment was asked"):
+        list(training(recipe(CRLDSettings())).batches(0))
 
 
 def test_a_method_without_a_teacher_folds_nothing() -> None:

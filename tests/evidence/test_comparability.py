@@ -74,6 +74,25 @@ def test_baseline_and_control_are_found_by_name(make: Make) -> None:
     assert (without.baseline, without.control) == (None, None)
 
 
+def test_optimisers_may_differ_between_methods_and_are_then_shown(make: Make) -> None:
+    dot = {"optimizer": {"name": "dot", "delta": 0.05}}
+    same = compare_runs({"kd": [make("kd")], "dkd": [make("dkd", train={"optimizer": {"name": "sgd"}})]})
+    assert (same.notes, dict(same.result("dkd").settings)) == ((), DKD), "a recipe of old was trained by sgd"
+    groups = {"kd-matched": [make("kd-matched", seed) for seed in range(3)]}
+    groups["dkd"] = [make("dkd", seed, train=dot) for seed in range(3)]
+    comparison = compare_runs(groups)
+    assert comparison.notes[0].startswith(
+        "Not all methods were trained by one optimiser (kd-matched by sgd, dkd by dot)"
+    )
+    assert comparison.result("dkd").settings["optimizer"] == dot["optimizer"]
+    (claim,) = [claim for claim in verdict(comparison).claims if claim.kind == "decoupling"]
+    assert "dkd has optimizer {'name': 'dot', 'delta': 0.05} and kd-matched {'name': 'sgd'}" in claim.text
+    with pytest.raises(
+        ValueError, match=r"one setting for all runs of dkd, .* differ: train\.optimizer\.delta: None and 0"
+    ):
+        compare_runs({"dkd": [make("dkd"), make("dkd", 1, train=dot)]})
+
+
 @pytest.mark.parametrize("role", ["baseline", "control"])
 def test_a_role_is_refused_to_the_wrong_method(make: Make, role: str) -> None:
     roles: dict[str, Any] = {role: "dkd"}

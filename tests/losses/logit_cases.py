@@ -95,6 +95,35 @@ def dist(temperature: float) -> tuple[Loss, Loss]:
     return unlabelled(losses.dist_loss, temperature=temperature), unlabelled(references.dist, temperature=temperature)
 
 
+def both(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """A weak view and a strong one, on which the network says something else, and less surely."""
+    return logits, 0.5 * logits.roll(1, dims=1)
+
+
+def on_both(function: Callable[..., Tensor], **settings: Any) -> Loss:
+    def loss(student: Tensor, teacher: Tensor, _: Tensor) -> Tensor:
+        return function(both(student), both(teacher), **settings)
+
+    return loss
+
+
+def crld(weights: tuple[float, float], sure: tuple[float, float], temperature: float) -> tuple[Loss, Loss]:
+    named = {"within_weight": weights[0], "across_weight": weights[1], "temperature": temperature}
+    named |= {"weak_confidence": sure[0], "strong_confidence": sure[1]}
+    return (
+        on_both(losses.crld_loss, **named, reduction="none"),
+        on_both(references.crld, weights=weights, sure=sure, temperature=temperature),
+    )
+
+
+def mlkd(weights: tuple[float, float, float, float], temperatures: tuple[float, ...]) -> tuple[Loss, Loss]:
+    named = dict(zip(("weak_weight", "strong_weight", "class_weight", "sample_weight"), weights, strict=True))
+    return (
+        on_both(losses.mlkd_loss, **named, temperatures=temperatures),
+        on_both(references.mlkd, weights=weights, temperatures=temperatures),
+    )
+
+
 CASES: dict[str, Case] = {
     "dist": Case(*dist(temperature=4.0), weights=64.0, batch=True),
     "dist, T 1": Case(*dist(temperature=1.0), weights=4.0, batch=True),
@@ -109,5 +138,9 @@ CASES: dict[str, Case] = {
     "rld, T 0.7": Case(*rld(3.0, 2.0, 0.7, 2.0), weights=13.0, label=True),
     "gdkd": Case(*gdkd((1.0, 2.0, 8.0), k=5), weights=176.0),
     "gdkd, k 2": Case(*gdkd((3.0, 0.5, 2.0), k=2, temperature=0.7), weights=3.0),
+    "crld": Case(*crld((2.0, 0.5), (0.9, 0.2), 4.0), weights=80.0, copy=False),
+    "crld, T 0.7": Case(*crld((1.0, 3.0), (0.5, 0.4), 0.7), weights=4.0, copy=False),
+    "mlkd": Case(*mlkd((0.45, 0.9, 0.45, 0.45), (2.0, 3.0, 4.0, 5.0, 6.0)), weights=125.0, batch=True),
+    "mlkd, two T": Case(*mlkd((0.5, 1.0, 3.0, 2.0), (0.7, 1.5)), weights=15.0, batch=True),
 }
 """By the loss's name up to the comma."""

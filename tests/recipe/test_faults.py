@@ -52,12 +52,19 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(key: str, near: str)
     assert near in fault
 
 
+@pytest.mark.parametrize("key", ["train.optimizer.detla", "compare.optimizers.dkd.detla"])
+def test_an_unknown_key_of_an_optimiser_is_named_too(key: str) -> None:
+    values = distilled(train={"optimizer": {"name": "dot"}}, compare={"optimizers": {"dkd": {"name": "dot"}}})
+    assert faults(put(values, key, 1)) == (f"{key}: no such setting; did you mean 'delta'?",)
+
+
 @pytest.mark.parametrize(
     ("key", "given", "near"),
     [
         ("method.name", "dkdd", "did you mean 'dkd'?"),
         ("method.name", "zzz", f"there are: {', '.join(METHODS)}"),
         ("train.schedule.name", "onecycel", "did you mean 'onecycle'?"),
+        ("train.optimizer.name", "dott", "did you mean 'dot'?"),
         ("teacher.recipe.method.name", "kdd", "did you mean 'kd'?"),
         ("compare.methods.gentle.name", "sipervised", "did you mean 'supervised'?"),
     ],
@@ -128,7 +135,7 @@ def test_the_network_of_given_weights_must_exist_too() -> None:
         ("seed", 1.0),
         ("data.name", "imagenet"),
         ("judged_on", "train"),
-        ("task", "detection"),
+        ("task", "segmentation"),
         ("train.precision", "fp8"),
         ("compare.tune", [1.0]),
         ("teacher.recipe", 3),
@@ -168,11 +175,22 @@ def test_all_faults_come_at_once() -> None:
         ("train.epochs", 0, "epochs must be at least 1, got 0"),
         ("train.batch_size", -64, "batch_size must be at least 1, got -64"),
         ("train.accumulate", 0, "accumulate must be at least 1, got 0"),
+        ("train.teacher_cache_top", 0, "teacher_cache_top is at least 1, or left out, got 0"),
+        ("train.teacher_cache_temperature", 0.0, "teacher_cache_temperature must be positive, got 0.0"),
         ("train.evaluate_every", 0, "evaluate_every must be at least 1, got 0"),
         ("train.checkpoint_every", 0, "checkpoint_every must be at least 1, got 0"),
         ("train.learning_rate", 0.0, "learning_rate must be a finite number above 0, got 0.0"),
         ("train.momentum", 1.0, "momentum must be in [0, 1), got 1.0"),
         ("train.weight_decay", -1e-4, "weight_decay must be a finite number of at least 0, got -0.0001"),
+        (
+            "train.optimizer",
+            {"name": "dot", "delta": 0.1},
+            "and momentum + delta below 1, got delta 0.1 and momentum 0.9",
+        ),
+        ("train.optimizer", {"name": "dot", "delta": -0.1}, "optimizer.delta must be from 0 to momentum"),
+        ("train", {"optimizer": {"name": "dot"}, "nesterov": True}, "nesterov is for sgd: dot is not defined with it"),
+        ("compare.optimizers", {"kdd": {"name": "sgd"}}, "no method 'kdd' to compare; there are: "),
+        ("compare.optimizers", {"kd": {"name": "dot", "delta": 0.2}}, "optimizer.delta must be from 0 to momentum"),
         ("train.ema", 1.0, "ema is a decay between 0 and 1, or left out, got 1.0"),
         ("train.schedule.milestones", [2, 1], "milestones are rising epochs of at least 1, got [2, 1]"),
         ("train.schedule.milestones", [0, 1], "milestones are rising epochs of at least 1, got [0, 1]"),
@@ -262,3 +280,9 @@ def test_what_is_probably_not_meant_is_remarked(train: dict[str, Any], method: A
     values = {"student": {"name": "resnet8"}, "data": {}, "method": method, "train": train}
     assert any(remark in said for said in recipe_from_dict(values).remarks)
     assert recipe_from_dict({**values, "train": {"epochs": 151}, "method": {"name": "kd"}}).remarks == ()
+
+
+def test_a_recipe_of_another_task_is_not_taken_for_a_faulty_one() -> None:
+    assert faults({"task": "detection", "student": {"name": "fasterrcnn_tiny_fpn"}}) == (
+        "task: this is a recipe of detection, but what was asked for is there for classification alone",
+    )

@@ -42,7 +42,7 @@ def test_the_protocol_is_the_default() -> None:
     train = recipe_to_dict(recipe_from_dict(minimal()))["train"]
     assert (train["epochs"], train["batch_size"], train["learning_rate"], train["momentum"]) == (240, 64, 0.05, 0.9)
     assert (train["weight_decay"], train["nesterov"], train["precision"]) == (5e-4, False, "fp32")
-    assert train["schedule"] == {"name": "multistep", "milestones": [150, 180, 210], "factor": 0.1}
+    assert train["schedule"] == {"name": "multistep", "milestones": [150, 180, 210], "factor": 0.1, "warmup": 0.0}
 
 
 def test_overrides_pass_through_the_same_door(file: Path) -> None:

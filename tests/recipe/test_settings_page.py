@@ -9,8 +9,18 @@ from typing import Any
 
 import pytest
 
-from decant.data import DataSettings
-from decant.recipe import CompareSettings, Cosine, MultiStep, OneCycle, Recipe, TrainSettings, recipe_from_dict
+from decant.data import DataSettings, PictureSettings, RandAugmentSettings
+from decant.recipe import (
+    CompareSettings,
+    Cosine,
+    DOTSettings,
+    MultiStep,
+    OneCycle,
+    Recipe,
+    SGDSettings,
+    TrainSettings,
+    recipe_from_dict,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "settings.md").read_text(encoding="utf-8")
 
@@ -22,7 +32,7 @@ def defaults_on_page() -> dict[str, str]:
         if default.startswith("its settings"):
             continue  # the heading of the schedules
         names = re.findall(r"`([a-z_.]+)`", keys)
-        values = default.strip().split(", ")
+        values = default.strip().split(", ") if len(names) > 1 else [default.strip()]
         found |= dict(zip(names, values if len(values) == len(names) else values * len(names), strict=True))
     return found
 
@@ -32,13 +42,21 @@ def written(value: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("table", "settings"), [("data.", DataSettings()), ("train.", TrainSettings()), ("compare.", CompareSettings())]
+    ("table", "settings"),
+    [
+        ("data.", DataSettings()),
+        ("data.pictures.", PictureSettings()),
+        ("train.", TrainSettings()),
+        ("compare.", CompareSettings()),
+    ],
 )
 def test_every_setting_has_its_default_on_the_page(table: str, settings: Any) -> None:
     page = defaults_on_page()
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        expected = "multistep" if isinstance(value, MultiStep) else written(value)
+        if isinstance(value, PictureSettings):
+            continue  # a table of its own, below
+        expected = value.name if isinstance(value, MultiStep | RandAugmentSettings | SGDSettings) else written(value)
         assert page.get(table + field.name) == expected, table + field.name
 
 
@@ -47,13 +65,21 @@ def test_the_tables_of_a_recipe_are_all_there() -> None:
         assert re.search(rf"`{field.name}[.`]|\*\*{field.name}\*\*", PAGE), field.name
 
 
-@pytest.mark.parametrize("schedule", [MultiStep(), Cosine(), OneCycle()], ids=lambda schedule: schedule.name)
-def test_the_schedules_are_all_there(schedule: MultiStep | Cosine | OneCycle) -> None:
-    (row,) = re.findall(rf'^\| `{{ name = "{schedule.name}" }}` \| (.*) \|$', PAGE, re.MULTILINE)
-    for name, value in dataclasses.asdict(schedule).items():
+@pytest.mark.parametrize(
+    "choice", [MultiStep(), Cosine(), OneCycle(), RandAugmentSettings()], ids=lambda choice: choice.name
+)
+def test_the_schedules_and_kinds_of_views_are_all_there(
+    choice: MultiStep | Cosine | OneCycle | RandAugmentSettings,
+) -> None:
+    (row,) = re.findall(rf'^\| `{{ name = "{choice.name}" }}` \| (.*) \|$', PAGE, re.MULTILINE)
+    for name, value in dataclasses.asdict(choice).items():
         if name != "name":
             shown = list(value) if isinstance(value, tuple) else value
             assert f"`{name}` {shown:g}" in row if isinstance(shown, float) else f"`{name}` {shown}" in row, name
+
+
+def test_the_optimisers_are_all_there() -> None:
+    assert f'`{{ name = "{SGDSettings().name}" }}`, or `{{ name = "dot", delta = {DOTSettings().delta} }}`' in PAGE
 
 
 def test_the_whole_recipe_loads() -> None:

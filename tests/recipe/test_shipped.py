@@ -6,12 +6,12 @@ from torch import Tensor
 
 from decant.data import DATASETS
 from decant.interfaces import Method
-from decant.methods import DKDSettings
+from decant.methods import DKDSettings, KDSettings
 from decant.models import TINY, ZOO, create
-from decant.recipe import MultiStep, Recipe, load_recipe, shipped_recipes
+from decant.recipe import DOTSettings, MultiStep, Recipe, SGDSettings, load_recipe, shipped_recipes, task_of
 from methods.building import context
 
-SHIPPED = shipped_recipes()
+SHIPPED = {name: path for name, path in shipped_recipes().items() if task_of(path) == "classification"}
 PROTOCOL = [name for name in SHIPPED if name.startswith("cifar100/")]
 
 
@@ -69,7 +69,8 @@ def test_it_is_the_protocol_and_what_its_name_says(name: str) -> None:
     if kind == "teachers":
         assert (recipe.student.name, recipe.method.name, recipe.teacher) == (pair, "supervised", None)
         return
-    assert recipe.method.name == kind
+    assert recipe.train.optimizer == (DOTSettings(delta=0.075) if kind == "dot" else SGDSettings())
+    assert recipe.method.name == {"dot": "kd"}.get(kind, kind)
     assert getattr(recipe.method, "standardise", False) == name.endswith("-standardised")
     assert recipe.teacher is not None
     assert f"{recipe.teacher.network}-{recipe.student.name}" == pair
@@ -95,3 +96,17 @@ def test_dkd_has_the_published_settings_of_the_pair(pair: str) -> None:
     assert load_recipe(SHIPPED[f"cifar100/dkd/{pair}"]).method == DKDSettings(
         task_weight=1.0, alpha=1.0, beta=BETA[pair], temperature=4.0, warmup=20
     )
+
+
+def test_the_control_of_dot_has_the_weights_that_its_momenta_amount_to() -> None:
+    recipe = load_recipe(SHIPPED["cifar100/dot/resnet32x4-resnet8x4"])
+    compared, momentum = recipe.compare, recipe.train.momentum
+    task, rest = DOTSettings(delta=0.075).equal_weights(momentum)
+    # So much does a gradient of 1, in the first of many steps, move its parameter in the end.
+    assert task == pytest.approx(sum(0.825**n for n in range(5000)) / sum(0.9**n for n in range(5000)))
+    assert rest == pytest.approx(sum(0.975**n for n in range(5000)) / sum(0.9**n for n in range(5000)))
+    control = compared.methods["kd-weighted"]
+    assert isinstance(control, KDSettings)
+    assert (control.task_weight, control.weight) == pytest.approx((0.1 * task, 0.9 * rest))
+    assert compared.methods["kd-dot"] == recipe.method == KDSettings()
+    assert compared.optimizers == dict.fromkeys(("supervised", "kd", "kd-weighted"), SGDSettings())

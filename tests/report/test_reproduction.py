@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from decant.engine.suite import SUITES
 from decant.evidence import Comparison
 from decant.evidence.published import PUBLISHED
 from decant.report.pages import refreshed
-from decant.report.reproduction import gains_markdown, pairs_markdown, read_pairs, reproduction_page
+from decant.report.reproduction import (
+    gains_markdown,
+    pairs_markdown,
+    read_pairs,
+    repeat_markdown,
+    reproduction_page,
+)
 from evidence.invented import comparison, result
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def of_pair(teacher: str, student: str, *, kd: tuple[float, ...] = (71.0, 71.5, 70.5)) -> Comparison:
@@ -91,3 +100,15 @@ def test_every_published_pair_has_all_columns_of_the_papers_table() -> None:
     for row in PUBLISHED.values():
         assert columns <= row.keys()
         assert row["teacher"] > row["supervised"]
+
+
+@pytest.mark.parametrize(
+    "page", sorted((REPOSITORY / "results").glob("*/README.md")), ids=lambda page: page.parent.name
+)
+def test_the_page_of_a_suite_agrees_with_its_pairs(page: Path) -> None:
+    suite = page.parent.name
+    if suite not in SUITES:
+        return
+    text, pairs = page.read_text(encoding="utf-8"), read_pairs(page.parent)
+    for table in (pairs_markdown(pairs, suite), gains_markdown(pairs, suite), repeat_markdown(pairs, suite)):
+        assert table in text, f"`decant reproduce {suite}` writes it"

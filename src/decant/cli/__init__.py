@@ -1,7 +1,6 @@
 """The command line: parse, call, print. Everything it does is a call that Python users can make too."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,29 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
+
+from decant.cli import detection
+from decant.cli.comparing import Asked, compare_and_write, names_of
+from decant.cli.options import (
+    DATA,
+    TEACHERS,
+    CacheOption,
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    OnDeviceOption,
+    OutOption,
+    RecipeArgument,
+    SetOption,
+    TeachersOption,
+    ThreadsOption,
+    TrustOption,
+    WorkersOption,
+    use_threads,
+    workers_of,
+)
+from decant.cli.reproduce import reproduce
+from decant.cli.study import study
 
 
 class _Commands(TyperGroup):
@@ -32,25 +54,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipeArgument = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as demo (see `decant list recipes`).")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
-]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
-TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
-DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
-OnDeviceOption = Annotated[
-    bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
-]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
-
-TEACHERS: Path = Path("runs/teachers")
-DATA: Path = Path("data")
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
@@ -80,7 +83,10 @@ def train(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
     from decant.engine import Places
@@ -90,10 +96,13 @@ def train(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path())
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    if detection.is_detection(path, changes or ()):
+        detection.train(path, changes or (), folder, places, console())
+        return
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -121,49 +130,29 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
     from decant.engine import Places
-    from decant.engine.compare import compare as compare_methods
-    from decant.engine.parallel import is_main_process
-    from decant.engine.plan import Plan
-    from decant.engine.progress import reporter_for
-    from decant.engine.publish import publish, refuse_results
-    from decant.evidence import verdict
     from decant.recipe import find_recipe, load_recipe
-    from decant.report import comparison_table, write_comparison
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path())
+    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     use_threads(threads)
-    folder = out or Path("runs/compare") / _recipe_name(path)
-    places = Places(teachers=teachers, data=data, device=device, download=download, table_on_device=table_on_device)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    if results is not None:
-        refuse_results(Plan(settings, names, seeds, folder), results)
-    comparison = compare_methods(settings, names, seeds, folder, places, reporter=reporter_for(console()))
-    if not is_main_process():
-        return
-    command = [
-        "decant",
-        "compare",
-        # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
-        recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path),
-        "--methods",
-        ",".join(names),
-        "--seeds",
-        str(seeds),
-    ]
+    # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
+    named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
+    command = ["decant", "compare", named, "--methods", ",".join(names_of(methods)), "--seeds", str(seeds)]
     command += [part for change in changes or () for part in ("--set", change)]
+    command += ["--trust-code"] if trust_code else []
     command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
-    write_comparison(comparison, folder, command=shlex.join(command))
-    console().print(comparison_table(comparison))
-    for line in verdict(comparison).lines:
-        console().print(line, highlight=False, markup=False)
-    if results is not None:
-        publish(Plan(settings, names, seeds, folder), teachers, results)
-    console().print(f"in {folder}: README.md, chart.png, comparison.json, all runs", highlight=False, soft_wrap=True)
+    asked = Asked(
+        settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
+    )
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    compare_and_write(asked, places, console())
 
 
 @app.command()
@@ -179,6 +168,7 @@ def cache(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Work out ahead what the teacher of a recipe says to the views that it will meet. Goes on where it stopped."""
     from decant.engine import Places
@@ -187,7 +177,7 @@ def cache(
     from decant.engine.progress import reporter_for
     from decant.recipe import find_recipe, load_recipe
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
     use_threads(threads)
     places = Places(teachers=teachers, data=data, device=device, download=download)
     filled = fill_table(settings, places, epochs=epochs, all_views=all_views, reporter=reporter_for(console()))
@@ -210,14 +200,20 @@ def evaluate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Evaluate the student of a run on the test images."""
     from decant.engine import Places
     from decant.engine.judge import evaluate_run
 
     use_threads(threads)
-    places = Places(teachers=TEACHERS, data=data, device=device, download=download)
-    judged = evaluate_run(run, places, weights=weights)
+    places = Places(TEACHERS, data, device, download, workers=workers_of(workers), cache=cache)
+    if (run / "recipe.json").is_file() and detection.is_detection(run / "recipe.json"):
+        detection.evaluate(run, weights, places, console())
+        return
+    judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
     score = judged.score
     table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
     top5 = "-" if score.top5 is None else f"{score.top5:.2f}"
@@ -228,27 +224,43 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, networks, data, recipes, studies, or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, studies, or all.")] = "all",
+    pair: Annotated[
+        str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Also time a step of every method, for minutes.")] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, networks, data sets, recipes, studies."""
-    from decant.cli.tables import TABLES
+    """What there is: methods, their settings, networks, data sets, recipes, studies."""
+    from decant.cli.tables import there_is
+    from decant.engine.progress import reporter_for
 
-    if what != "all" and what not in TABLES:
-        raise ValueError(f"expected {', '.join(TABLES)} or all, got {what!r}")
-    for name, table in TABLES.items():
-        if what in {"all", name}:
-            console().print(table())
+    use_threads(threads)
+    for table in there_is(what, pair, device=device if measure else None, reporter=reporter_for(console())):
+        console().print(table)
 
 
 @app.command()
-def show(recipe: RecipeArgument, changes: SetOption = None) -> None:
+def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOption = False) -> None:
     """A recipe (or the recipe of a run folder) with every default filled in, as JSON."""
     from decant.recipe import find_recipe, load_recipe, recipe_to_dict
 
-    settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path())
+    path = find_recipe(recipe)
+    if detection.is_detection(path, changes or ()):
+        settings: Any = detection.load_detection(path, changes or (), overrides_beside=Path())
+    else:
+        settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
     console().print_json(json.dumps(recipe_to_dict(settings)))
     for remark in settings.remarks:
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
+
+
+app.command()(detection.predict)
+
+
+for _command in (reproduce, study):
+    app.command()(_command)
 
 
 def main() -> None:
@@ -258,7 +270,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
@@ -268,14 +280,6 @@ def main() -> None:
 def console() -> Console:
     """Standard output as it is now."""
     return Console()
-
-
-def use_threads(threads: int | None) -> None:
-    """The number of CPU threads that was asked for."""
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _default_folder(path: Path) -> Path:
@@ -289,8 +293,3 @@ def _recipe_name(path: Path) -> str:
 
     names = {file.resolve(): name for name, file in shipped_recipes().items()}
     return names.get(path.resolve(), path.stem)
-
-
-from decant.cli.study import study  # noqa: E402  # a command in a file of its own, which uses what stands above
-
-app.command()(study)

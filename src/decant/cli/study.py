@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from decant.cli import (
+from decant.cli.options import (
     DATA,
     TEACHERS,
     DataOption,
@@ -14,7 +15,6 @@ from decant.cli import (
     DownloadOption,
     TeachersOption,
     ThreadsOption,
-    console,
     use_threads,
 )
 
@@ -44,6 +44,7 @@ def study(
 
     if quick and demo:
         raise ValueError("--quick and --demo are two sizes: give one of them, or none for the paper's")
+    console = Console()
     size = SIZES["quick" if quick else "demo" if demo else "paper"]()
     asked = find_study(name)
     use_threads(threads)
@@ -53,14 +54,14 @@ def study(
     if kept is not None:
         refuse_study_results(name, plans, kept)
     places = Places(teachers=teachers, data=data, device=device, download=download)
-    found = run_study(name, asked, size, folder, places, seeds=seeds, reporter=reporter_for(console()))
+    found = run_study(name, asked, size, folder, places, seeds=seeds, reporter=reporter_for(console))
     if not is_main_process():
         return
     command = ["decant", "study", name, *([f"--{size.name}"] if size.name != "paper" else [])]
     command += ["--seeds", str(seeds)] if seeds is not None else []
     write_findings(found, folder / name, command=shlex.join(command))
     for line in (*found.shown, *found.not_shown):
-        console().print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False)
     if kept is not None:
         publish_study(folder / name, plans, teachers, kept)
-    console().print(f"in {folder / name}: README.md, figure.png, findings.json", highlight=False, soft_wrap=True)
+    console.print(f"in {folder / name}: README.md, figure.png, findings.json", highlight=False, soft_wrap=True)

@@ -1,8 +1,12 @@
-"""Data sets as tensors on the device, their augmented views, and the batches of an epoch."""
+"""Data sets, on the device or streamed from files, their augmented views, and the batches of an epoch."""
 
-from decant.data.batches import epoch_batches, ordered_batches, plain_batches
+from decant.data.batches import Images, epoch_batches, ordered_batches, plain_batches, views_of
 from decant.data.image_set import ImageSet
 from decant.data.order import EpochOrder, epoch_order, steps_per_epoch
+from decant.data.pictures.cut import PictureViews
+from decant.data.pictures.load import PictureSplits, load_pictures
+from decant.data.pictures.picture_set import PictureSet
+from decant.data.pictures.settings import Interpolation, PictureSettings
 from decant.data.randaugment import RandAugment
 from decant.data.settings import DatasetName, DataSettings, RandAugmentSettings
 from decant.data.sources import DATASETS, DatasetFacts, Splits, load
@@ -15,7 +19,13 @@ __all__ = [
     "DatasetName",
     "EpochOrder",
     "ImageSet",
+    "Images",
+    "Interpolation",
     "Normalise",
+    "PictureSet",
+    "PictureSettings",
+    "PictureSplits",
+    "PictureViews",
     "RandAugment",
     "RandAugmentSettings",
     "Splits",
@@ -23,7 +33,9 @@ __all__ = [
     "epoch_batches",
     "epoch_order",
     "load",
+    "load_pictures",
     "ordered_batches",
     "plain_batches",
     "steps_per_epoch",
+    "views_of",
 ]

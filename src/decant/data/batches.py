@@ -6,13 +6,48 @@ import torch
 
 from decant.data.image_set import ImageSet
 from decant.data.order import EpochOrder, epoch_order, require_rank
+from decant.data.pictures.cut import PictureViews
+from decant.data.pictures.picture_set import PictureSet, streamed_batches, streamed_centres
+from decant.data.randaugment import RandAugment
+from decant.data.settings import DataSettings
 from decant.data.views import Normalise, Views
 from decant.interfaces import Batch
 
+Images = ImageSet | PictureSet
+"""What is trained and judged on: a set that is whole on the device, or pictures that are read when they are needed."""
+
+
+def views_of(
+    settings: DataSettings,
+    images: Images,
+    *,
+    seed: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Views | PictureViews:
+    """The views of a set under ``settings``; ``seed``, the run's, serves where ``view_seed`` is None."""
+    if isinstance(images, ImageSet):
+        return Views.of(settings, images, seed=seed, memory_format=memory_format)
+    size = images.settings.size
+    strong = RandAugment(
+        operations=settings.strong.operations,
+        magnitude=settings.strong.magnitude,
+        height=size,
+        width=size,
+        device=images.device,
+    )
+    return PictureViews(
+        images.settings,
+        strong=strong,
+        flip=settings.flip,
+        seed=seed if settings.view_seed is None else settings.view_seed,
+        device=images.device,
+        memory_format=memory_format,
+    )
+
 
 def epoch_batches(
-    image_set: ImageSet,
-    views: Views,
+    image_set: Images,
+    views: Views | PictureViews,
     *,
     epoch: int,
     seed: int,
@@ -75,14 +110,21 @@ def epoch_batches(
     return ordered_batches(image_set, views, order, start=start)
 
 
-def ordered_batches(image_set: ImageSet, views: Views, order: EpochOrder, *, start: int = 0) -> Iterator[Batch]:
+def ordered_batches(
+    image_set: Images, views: Views | PictureViews, order: EpochOrder, *, start: int = 0
+) -> Iterator[Batch]:
     """The batches of an epoch whose order is known: what `epoch_batches` gives, for who needs the order as well.
 
     Raises:
         ValueError: a start beyond the batches of this epoch, now rather than at the first batch.
+        TypeError: views of the other kind of set.
     """
     if not 0 <= start <= order.steps:
         raise ValueError(f"start is 0 to {order.steps}, the batches of this epoch; got {start}")
+    if isinstance(image_set, PictureSet) and isinstance(views, PictureViews):
+        return streamed_batches(image_set, views, order, start)
+    if not isinstance(image_set, ImageSet) or not isinstance(views, Views):
+        raise TypeError(f"{image_set.name}: the views are of another kind of set; views_of makes those of this one")
 
     def batches() -> Iterator[Batch]:
         indices = order.index.to(image_set.device)
@@ -99,14 +141,14 @@ def ordered_batches(image_set: ImageSet, views: Views, order: EpochOrder, *, sta
 
 
 def plain_batches(
-    image_set: ImageSet,
+    image_set: Images,
     batch_size: int,
     *,
     rank: int = 0,
     world: int = 1,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Iterator[Batch]:
-    """The images as they are, normalised, in order: for evaluation.
+    """The images as they are (of pictures, their centres), normalised, in order: for evaluation.
 
     Every sample comes exactly once over all processes: process ``rank`` takes the ``rank``-th of ``world`` stretches,
     whose lengths differ by at most one. So processes may have different numbers of batches, even none.
@@ -122,6 +164,8 @@ def plain_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size is at least 1; got {batch_size}")
     require_rank(rank, world)
+    if isinstance(image_set, PictureSet):
+        return streamed_centres(image_set, batch_size, rank, world, memory_format)
     normalise = Normalise(image_set.mean, image_set.std, device=image_set.device, memory_format=memory_format)
     shard = torch.arange(image_set.size, device=image_set.device).tensor_split(world)[rank]
 

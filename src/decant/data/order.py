@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from decant.data.counter import MAX_SEED, counter_hash
+from decant.data.pictures.cut import PictureViews
 from decant.data.views import Views
 
 
@@ -68,7 +69,7 @@ def steps_per_epoch(size: int, batch_size: int, world: int = 1, drop_last: bool 
 
 def epoch_order(
     size: int,
-    views: Views,
+    views: Views | PictureViews,
     *,
     epoch: int,
     seed: int,

@@ -1,10 +1,11 @@
 """What a recipe says about its data."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-DatasetName = Literal["digits", "cifar10", "cifar100", "fake"]
+from decant.data.pictures.settings import PictureSettings
+
+DatasetName = Literal["digits", "cifar10", "cifar100", "fake", "pictures"]
 MAGNITUDES = 31
 """How many magnitudes RandAugment knows, from 0 on."""
 
@@ -62,7 +63,7 @@ class DataSettings:
     """Mirror left and right with probability 1/2. Mirrored digits are no digits: switch it off there."""
     view_seed: int | None = None
     """Seed of the crops and flips; None follows the run's seed, a number lets runs of different seeds share views."""
-    strong: RandAugmentSettings = dataclasses.field(default_factory=RandAugmentSettings)
+    strong: RandAugmentSettings = field(default_factory=RandAugmentSettings)
     """How strong views are made, for methods that learn from them; no other method has any."""
 
     validation: float = 0.0
@@ -82,6 +83,9 @@ class DataSettings:
     fake_pixels: int = 32
     """Height and width of ``fake``'s images."""
 
+    pictures: PictureSettings = field(default_factory=PictureSettings)
+    """How ``pictures``, one's own, become images. ``padding`` and what begins with ``fake_`` are not for them."""
+
     def __post_init__(self) -> None:
         """Refuse values that no data set can serve."""
         names = get_args(DatasetName)
@@ -99,10 +103,10 @@ class DataSettings:
             at_least["view_seed"] = (self.view_seed, 0)
         if self.train_per_class is not None:
             at_least["train_per_class"] = (self.train_per_class, 1)
-        for field, (value, least) in at_least.items():
+        for name, (value, least) in at_least.items():
             if not least <= value < 2**63:
-                reason = " (one image of every class)" if field == "fake_train" else ""
-                raise ValueError(f"{field} is at least {least}{reason} and below 2**63; got {value}")
+                reason = " (one image of every class)" if name == "fake_train" else ""
+                raise ValueError(f"{name} is at least {least}{reason} and below 2**63; got {value}")
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "validation is the share of the training images held out, at least 0 and below 1; "

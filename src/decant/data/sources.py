@@ -45,7 +45,7 @@ DATASETS: dict[DatasetName, DatasetFacts] = {
         *(_FAKE.fake_train, _FAKE.fake_test, _FAKE.fake_classes, 3, _FAKE.fake_pixels),
     ),
 }
-"""Every data set that `DataSettings.name` can be."""
+"""Every data set that `DataSettings.name` can be, but for `pictures`, which are the user's own."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load(
 
     Raises:
         ValueError: a class with too few images for ``validation`` or ``train_per_class``; CIFAR without ``root``, or
-            with files that are not the published ones.
+            with files that are not the published ones; ``pictures``, which `load_pictures` loads.
         FileNotFoundError: files that are missing while ``download`` is off.
         OSError: a download that failed.
 
@@ -92,5 +92,7 @@ def load(
             train, test = load_cifar(settings.name, root, download)
         case "fake":
             train, test = load_fake(settings)
+        case "pictures":
+            raise ValueError("pictures stay in their files: decant.data.load_pictures(settings, root) loads them")
     train, validation = cut_training_set(train, settings)
     return Splits(train.to(device), test.to(device), None if validation is None else validation.to(device))

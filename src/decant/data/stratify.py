@@ -1,10 +1,13 @@
 """Cutting a set class by class: the same share, or the same number, of every class."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from decant.data.counter import counter_hash
 from decant.data.image_set import ImageSet
+from decant.data.pictures.picture_set import PictureSet
 from decant.data.settings import DataSettings
 
 
@@ -24,7 +27,10 @@ def rank_in_class(target: Tensor, seed: int, name: str) -> Tensor:
     return rank
 
 
-def cut_training_set(whole: ImageSet, settings: DataSettings) -> tuple[ImageSet, ImageSet | None]:
+Set = TypeVar("Set", ImageSet, PictureSet)
+
+
+def cut_training_set(whole: Set, settings: DataSettings) -> tuple[Set, Set | None]:
     """What is trained on, and what is held out for tuning (None where ``settings.validation`` is 0).
 
     Of each class, in an order shuffled by ``settings.split_seed``, the first round(validation x n) images are held
@@ -50,7 +56,9 @@ def cut_training_set(whole: ImageSet, settings: DataSettings) -> tuple[ImageSet,
     return trained, whole.subset((rank < 0).nonzero()[:, 0].to(whole.device), name)
 
 
-def _require_enough(whole: ImageSet, settings: DataSettings, held_out: Tensor, left: Tensor, wanted: Tensor) -> None:
+def _require_enough(
+    whole: ImageSet | PictureSet, settings: DataSettings, held_out: Tensor, left: Tensor, wanted: Tensor
+) -> None:
     for name, out, rest, want in zip(whole.classes, held_out.tolist(), left.tolist(), wanted.tolist(), strict=True):
         if settings.validation > 0 and (out == 0 or rest == 0):
             raise ValueError(

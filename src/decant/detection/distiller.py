@@ -1,5 +1,6 @@
 """Student, teacher and methods as one module: the step of training a detector that learns from another."""
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -152,6 +153,10 @@ class RCNNDistiller(nn.Module):
                 terms |= method(student, teacher, target)
             weights |= self.weights(epoch)
         return DetectionLoss(weighted_total(terms, weights), {name: term.detach() for name, term in terms.items()})
+
+    def copy(self) -> Self:
+        """A copy with weights of its own that shares the teacher."""
+        return copy.deepcopy(self, {id(self._teacher): self._teacher})
 
     @property
     def _methods(self) -> list[DetectionMethod]:

@@ -1,8 +1,19 @@
 """The engine: from a recipe to objects, training and results. The only layer that runs things."""
 
-from decant.engine.distiller import Distilled, Distiller
+from decant.engine.distiller import Distilled, DistilledApart, Distiller
+from decant.engine.dot import DOT
 from decant.engine.places import Places
 from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
 
-__all__ = ["Distilled", "Distiller", "Places", "find_teacher", "load_data", "read_summary", "train"]
+__all__ = [
+    "DOT",
+    "Distilled",
+    "DistilledApart",
+    "Distiller",
+    "Places",
+    "find_teacher",
+    "load_data",
+    "read_summary",
+    "train",
+]

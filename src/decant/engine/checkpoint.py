@@ -1,10 +1,12 @@
 """Writing files that are whole or absent, and the two that a run keeps: the student, and what resuming needs."""
 
+import json
 import os
 from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -53,6 +55,18 @@ def save_network(path: Path, network: nn.Module, metadata: dict[str, str], dtype
         for key, value in network.state_dict().items()
     }
     write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, temporary, metadata=metadata))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What the header of a saved student says about it; nothing for a file of another origin."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("decant", "{}"))
+    except (safetensors.SafetensorError, ValueError):
+        return {}  # whoever loads the weights says what is wrong with the file
+    return about if isinstance(about, dict) else {}
 
 
 def save_resume_state(path: Path, state: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Methods side by side on equal terms: tuned on validation images with seeds of their own, then run on shown seeds."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,20 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from decant.data import Splits
-from decant.engine.checkpoint import write_text
+from decant.data import PictureSplits, Splits
 from decant.engine.estimate import Forecast, duration
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan, PlannedRun
 from decant.engine.progress import Reporter
-from decant.engine.record import differences, finished
+from decant.engine.record import differences, finished, keep_recipe, kept_recipe
 from decant.engine.run import find_teacher, load_data, train
 from decant.engine.supply import Supply
 from decant.engine.teacher import Teacher
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.evidence import Comparison, Run, Tuning, compare_runs, mean_std, read_run
-from decant.recipe import KD_MATCHED, Recipe, load_recipe, recipe_to_dict
+from decant.recipe import KD_MATCHED, Recipe, recipe_to_dict
 
 COMPARED_FILE = "compared.json"
 """The recipe of a comparison, in its folder; the runs below have recipes of their own."""
@@ -57,7 +55,7 @@ def compare(
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     _refuse_another(recipe, out)
-    splits = load_data(recipe, places)
+    splits = load_data(recipe, places, reporter)
     for name in names:
         refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
@@ -65,7 +63,7 @@ def compare(
     _announce(plan, bench)
     if parallel.main:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / COMPARED_FILE, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
+        keep_recipe(out / COMPARED_FILE, recipe)
 
     tunings = {name: _tune(plan, name, bench) for name in plan.tuned}
     runs: dict[str, list[Run]] = {name: [] for name in names}
@@ -81,7 +79,7 @@ class _Bench:
     """What all runs of a comparison share."""
 
     places: Places
-    splits: Splits
+    splits: Splits | PictureSplits
     teacher: Teacher | None
     reporter: Reporter
 
@@ -129,7 +127,8 @@ def _refuse_another(recipe: Recipe, out: Path) -> None:
             f"{out} holds files but no comparison ({', '.join(present[:3])}); give another folder with --out"
         )
     if present:
-        there, here = (recipe_to_dict(kind.trained) for kind in (load_recipe(out / COMPARED_FILE), recipe))
+        there = recipe_to_dict(kept_recipe(out / COMPARED_FILE, recipe).trained)
+        here = recipe_to_dict(recipe.trained)
         if there != here:
             raise FileExistsError(
                 f"{out} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "

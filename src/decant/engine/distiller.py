@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
-from decant.methods import METHODS, ComposedSettings, weighted_total
+from decant.methods import METHODS, ComposedSettings, divided_total, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
@@ -27,6 +27,21 @@ class Distilled(NamedTuple):
     """
 
     loss: Tensor
+    terms: dict[str, Tensor]
+    logits: Tensor
+
+
+class DistilledApart(NamedTuple):
+    """What one step gives to an optimiser that keeps two gradients apart, such as :class:`decant.engine.DOT`.
+
+    Attributes:
+        task: the task's own term, weighted.
+        rest: the weighted sum of all other terms; with ``task`` the loss.
+        terms, logits: as in :class:`Distilled`.
+    """
+
+    task: Tensor
+    rest: Tensor
     terms: dict[str, Tensor]
     logits: Tensor
 
@@ -92,6 +107,7 @@ class Distiller(nn.Module):
                 teacher_shapes=dry_shapes(teacher, example, names[1])
                 if example is not None and teacher is not None
                 else None,
+                student_taps=names[0],
                 teacher_taps=names[1],
                 facts=facts,
             )
@@ -102,7 +118,7 @@ class Distiller(nn.Module):
         self._compiled_with: dict[str, Any] | None = None
         self._told = False
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
-        self._student = Tapped(student, _chosen(method, names[0], "student"))
+        self._student = Tapped(method.deployed(student), _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
         self._teacher: tuple[Tapped, ...] = ()
         if teacher is not None and method.needs_teacher:
@@ -110,7 +126,7 @@ class Distiller(nn.Module):
 
     @property
     def student(self) -> nn.Module:
-        """The network that is trained, as it was given."""
+        """The network that is trained: as it was given, unless the method puts parts of its own into it."""
         return self._student.network
 
     @property
@@ -119,8 +135,8 @@ class Distiller(nn.Module):
         return self._teacher[0].network if self._teacher else None
 
     def deployed(self) -> nn.Module:
-        """The network to save and use after training."""
-        return self.method.deployed(self.student)
+        """The network to save and use after training: the one that is trained."""
+        return self.student
 
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Show the method what the teacher says to the whole training set, once before the first step of a training.
@@ -170,7 +186,8 @@ class Distiller(nn.Module):
         index: Tensor | None = None,
         epoch: float | None = None,
         teacher_outputs: Outputs | None = None,
-    ) -> Distilled:
+        apart: bool = False,
+    ) -> Distilled | DistilledApart:
         """The loss of one batch.
 
         Args:
@@ -180,11 +197,13 @@ class Distiller(nn.Module):
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
             teacher_outputs: what the teacher says about these images, worked out before; the teacher is then not run.
+            apart: give the loss in two, the task's own term and all others.
 
         Raises:
             TypeError: images that are neither a tensor nor a tuple of tensors.
             ValueError: another number of views than the method wants; no epoch where the weights depend on it;
-                teacher's outputs that are of other samples or lack what the method learns from.
+                teacher's outputs that are of other samples or lack what the method learns from; a loss that cannot be
+                given in two.
         """
         views = images if isinstance(images, tuple) else (images,)
         if not all(isinstance(view, Tensor) for view in views):
@@ -222,8 +241,10 @@ class Distiller(nn.Module):
             with torch.no_grad():
                 teacher = _all_views(self._ready_teacher(), views)
         terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
-        loss = weighted_total(terms, self.method.weights(epoch))
-        return Distilled(loss, {name: term.detach() for name, term in terms.items()}, student.logits)
+        weights, raw = self.method.weights(epoch), {name: term.detach() for name, term in terms.items()}
+        if apart:
+            return DistilledApart(*divided_total(terms, weights, self.method.task), raw, student.logits)
+        return Distilled(weighted_total(terms, weights), raw, student.logits)
 
     def _ready_teacher(self) -> Tapped:
         (teacher,) = self._teacher
@@ -275,7 +296,7 @@ def _chosen(method: Method, taps: Mapping[str, str], role: str) -> dict[str, str
     if missing:
         raise ValueError(
             f"{type(method).__name__} needs the {role}'s features {missing}, but the {role} names "
-            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}"
+            f"{sorted(taps) or 'none'}; give {role}_taps={{name: module path}}, or in a recipe {role}.taps"
         )
     return {name: taps[name] for name in method.taps}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from decant.data import ImageSet
+from decant.data import Images
 from decant.engine.distiller import Distiller
 from decant.engine.parallel import Parallel
 from decant.interfaces import Batch, Outputs
@@ -129,13 +129,14 @@ def size(count: float) -> str:
 def estimate(
     distiller: Distiller,
     batch: Batch,
-    judged: ImageSet,
+    judged: Images,
     parallel: Parallel,
     *,
     folder: Path,
     steps: int,
     evaluations: int,
     averaged: bool = False,
+    apart: bool = False,
     forecast: Forecast | None = None,
 ) -> Estimate:
     """Time a few steps with a real batch on a copy of the student, and add up.
@@ -149,6 +150,7 @@ def estimate(
         steps: training steps from now on.
         evaluations: evaluations from now on.
         averaged: whether a moving average is kept.
+        apart: whether there are two gradients and two momenta.
         forecast: what the teacher's table will do; None runs the teacher in every step.
     """
     outputs = None
@@ -158,25 +160,31 @@ def estimate(
     copy = distiller.copy().train()
     devices = [batch.index.device] if batch.index.is_cuda else []
     with torch.random.fork_rng(devices=devices), parallel.autocast():
-        seconds_of(lambda: _step(copy, batch, outputs), 1)  # the first step allocates and picks algorithms
-        per_step = seconds_of(lambda: _step(copy, batch, outputs), _TIMED_STEPS)
+        seconds_of(lambda: _step(copy, batch, outputs, apart), 1)  # the first step allocates and picks algorithms
+        per_step = seconds_of(lambda: _step(copy, batch, outputs, apart), _TIMED_STEPS)
         copy.eval()
         with torch.no_grad():
             per_sample = seconds_of(lambda: copy.student(batch.images[0]), 1) / len(batch.index)
-    weights = sum(tensor.nbytes for tensor in distiller.state_dict().values())
-    where = folder
-    while not where.exists():
-        where = where.parent
+    needed, free = disk(folder, distiller, averaged=averaged, apart=apart)
     return Estimate(
         seconds=steps * per_step
         + evaluations * judged.size * per_sample
         + (forecast.seconds if forecast is not None else 0),
-        # Weights, momentum and average in the resume state, which is there twice while one replaces the other; a little
-        # for all that is not weights.
-        bytes=2 * (3 if averaged else 2) * weights + _BESIDES,
-        free=shutil.disk_usage(where).free,
+        bytes=needed,
+        free=free,
         forecast=forecast,
     )
+
+
+def disk(folder: Path, module: nn.Module, *, averaged: bool = False, apart: bool = False) -> tuple[int, int]:
+    """Largest size of the run folder while ``module`` is trained, and how much is free there, in bytes."""
+    weights = sum(tensor.nbytes for tensor in module.state_dict().values())
+    where = folder
+    while not where.exists():
+        where = where.parent
+    # Weights, momentum (or two of them) and average in the resume state, which is there twice while one replaces the
+    # other; a little for all that is not weights.
+    return 2 * (2 + averaged + apart) * weights + _BESIDES, shutil.disk_usage(where).free
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:
@@ -191,8 +199,9 @@ def seconds_of(work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _step(distiller: Distiller, batch: Batch, teacher_outputs: Outputs | None) -> None:
-    distilled = distiller(
-        batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=teacher_outputs
+def _step(distiller: Distiller, batch: Batch, teacher_outputs: Outputs | None, apart: bool) -> None:
+    *losses, _, _ = distiller(
+        batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=teacher_outputs, apart=apart
     )
-    distilled.loss.backward()
+    for loss in losses:
+        loss.backward(retain_graph=loss is not losses[-1])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from decant.data import ImageSet, plain_batches
+from decant.data import Images, PictureSet, plain_batches
 from decant.engine.parallel import Parallel
 
 
@@ -36,10 +36,10 @@ class Score:
 
 def evaluate(
     network: nn.Module,
-    images: ImageSet,
+    images: Images,
     parallel: Parallel,
     *,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     teacher_choice: Tensor | None = None,
     channels_last: bool = True,
 ) -> Score:
@@ -49,7 +49,8 @@ def evaluate(
         network: images to logits; its training mode is given back afterwards.
         images: what it is judged on.
         parallel: device and precision.
-        batch_size: samples per forward pass; it does not change the result.
+        batch_size: samples per forward pass; it does not change the result. None for 500, or for 64 pictures, which
+            are larger.
         teacher_choice: the teacher's arg-max per sample (size,), from :func:`choices`.
         channels_last: memory layout of the images.
     """
@@ -75,7 +76,7 @@ def evaluate(
 
 
 def choices(
-    network: nn.Module, images: ImageSet, parallel: Parallel, *, batch_size: int = 500, channels_last: bool = True
+    network: nn.Module, images: Images, parallel: Parallel, *, batch_size: int | None = None, channels_last: bool = True
 ) -> Tensor:
     """The network's arg-max for every sample (size,), int64, in the data set's order, on every process."""
     chosen = torch.zeros(images.size, dtype=torch.int64, device=parallel.device)
@@ -84,7 +85,10 @@ def choices(
     return parallel.total(chosen)
 
 
-def _forward(network: nn.Module, images: ImageSet, parallel: Parallel, batch_size: int, channels_last: bool) -> Any:
+def _forward(
+    network: nn.Module, images: Images, parallel: Parallel, batch_size: int | None, channels_last: bool
+) -> Any:
+    batch_size = batch_size or (64 if isinstance(images, PictureSet) else 500)
     training = network.training
     network.eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -64,7 +64,7 @@ def fill_table(
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     if isinstance(recipe.method, SupervisedSettings):  # before its teacher is trained
         raise ValueError(f"method {recipe.method.name} runs no teacher: there is nothing to keep for it")
-    splits = load_data(recipe, places)
+    splits = load_data(recipe, places, reporter)
     refuse_early(recipe, splits, places, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)

@@ -3,22 +3,35 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import reduce
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from decant.engine.optim import learning_rate_factor
 from decant.engine.parallel import Parallel
-from decant.interfaces import Batch
 from decant.recipe import TrainSettings
 
 
-class Step(Protocol):
+class Counted(Protocol):
+    """A batch of anything: it knows which samples it holds."""
+
+    @property
+    def index(self) -> Tensor:
+        """Position of each sample in its data set, (N,)."""
+        ...
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Counted)
+Met = TypeVar("Met", bound=Counted, contravariant=True)
+
+
+class Step(Protocol[Met]):
     """One forward pass of training: the loss of a batch, and its raw terms."""
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss to call ``backward`` on, and the terms to log."""
+    def __call__(self, batch: Met) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+        """The loss in as many parts as ``backward`` takes, usually one, and the terms to log."""
         ...
 
 
@@ -37,13 +50,14 @@ class NonFiniteLossError(RuntimeError):
 def fit_epoch(
     epoch: int,
     *,
-    step: Step,
-    batches: Iterable[Batch],
+    step: Step[AnyBatch],
+    batches: Iterable[AnyBatch],
     steps: int,
     module: nn.Module,
     optimizer: Any,
     settings: TrainSettings,
     parallel: Parallel,
+    backward: Callable[..., None] | None = None,
     update_average: Callable[[], None] = lambda: None,
     advance: Callable[[], None] = lambda: None,
 ) -> EpochLog:
@@ -58,6 +72,7 @@ def fit_epoch(
         optimizer: as :meth:`Parallel.prepare_optimizer` gave it.
         settings: learning rate, schedule, accumulation.
         parallel: device, precision and processes.
+        backward: takes the gradients of what ``step`` gives; by default :meth:`Parallel.backward`, of one loss.
         update_average: called after each optimiser step.
         advance: called after each batch.
 
@@ -65,6 +80,7 @@ def fit_epoch(
         NonFiniteLossError: a loss of this epoch was NaN or infinite; the message names the terms.
     """
     module.train()
+    backward = backward or parallel.backward
     meter = _Meter()
     for position, batch in enumerate(batches):
         first = position - position % settings.accumulate
@@ -75,13 +91,13 @@ def fit_epoch(
             for parameters in optimizer.param_groups:
                 parameters["lr"] = settings.learning_rate * factor
         with parallel.accumulate(module, last=last):
-            loss, terms = step(batch)
-            parallel.backward(loss / group if group > 1 else loss)
+            losses, terms = step(batch)
+            backward(*(loss / group if group > 1 else loss for loss in losses))
         if last:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             update_average()
-        meter.add(loss, terms, len(batch.index))
+        meter.add(reduce(torch.add, losses), terms, len(batch.index))
         advance()
     return meter.result(epoch, parallel)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from decant.data import load
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.evaluate import Score, evaluate
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.engine.teacher import trained_network
+from decant.engine.run import load_data
+from decant.engine.teacher import trained_student
 from decant.recipe import Recipe, load_recipe
 
 
@@ -23,13 +23,14 @@ class Judged:
     score: Score
 
 
-def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -> Judged:
+def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, trust_code: bool = False) -> Judged:
     """Evaluate the student of a run on the test images of its data set.
 
     Args:
         folder: a run folder.
         places: data and device on this machine.
         weights: other weights of the same network; by default those that the run left.
+        trust_code: whether the Python files that its recipe takes methods from may be run.
 
     Raises:
         FileNotFoundError: the folder holds no run, or no weights yet.
@@ -44,10 +45,10 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None) -
     weights = weights or folder / STUDENT_FILE
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
-    recipe = load_recipe(recipe_file)
+    recipe = load_recipe(recipe_file, trust_code=trust_code)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    images = load(recipe.data, root=places.data, device=parallel.device, download=places.download).test
-    network = trained_network(recipe.student.name, weights, classes=len(images.classes), channels=images.shape[1])
+    splits = load_data(recipe, places)
+    images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)

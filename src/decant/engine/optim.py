@@ -6,21 +6,20 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from decant.recipe import Cosine, MultiStep, Schedule, TrainSettings
+from decant.engine.dot import DOT
+from decant.engine.sgd import MomentumSGD
+from decant.recipe import Cosine, DOTSettings, MultiStep, Schedule, TrainSettings
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
-    return torch.optim.SGD(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        weight_decay=settings.weight_decay,
-        fused=True,  # one pass over weights, gradients and momentum instead of four
-    )
+    """SGD or DOT over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    common = {"lr": settings.learning_rate, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
+    if isinstance(settings.optimizer, DOTSettings):
+        return DOT(learning, delta=settings.optimizer.delta, **common)
+    return MomentumSGD(learning, nesterov=settings.nesterov, **common)
 
 
 def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
@@ -33,7 +32,8 @@ def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float
     """
     if isinstance(schedule, MultiStep):
         # The small step keeps an epoch that floating point puts just below the milestone on the right side of it.
-        return float(schedule.factor ** sum(epoch + 1e-9 >= milestone for milestone in schedule.milestones))
+        risen = min(epoch / schedule.warmup, 1.0) if schedule.warmup else 1.0
+        return risen * float(schedule.factor ** sum(epoch + 1e-9 >= milestone for milestone in schedule.milestones))
     if isinstance(schedule, Cosine):
         if epoch < schedule.warmup:
             return epoch / schedule.warmup

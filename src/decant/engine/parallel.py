@@ -1,13 +1,16 @@
 """The only place that knows of devices, precision and processes: one Accelerator, every setting passed explicitly."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import GradientAccumulationPlugin, broadcast
+from accelerate.utils import GradientAccumulationPlugin, broadcast, gather_object
 from torch import Tensor, nn
+
+Item = TypeVar("Item")
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -75,9 +78,12 @@ class Parallel:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def prepare(self, module: nn.Module) -> nn.Module:
-        """The module on this device, wrapped for several processes where there are several."""
-        return cast(nn.Module, self._accelerator.prepare_model(module))
+    def prepare(self, module: nn.Module, *, exchange: bool = True) -> nn.Module:
+        """The module on this device, wrapped for several processes where there are several.
+
+        Without ``exchange`` its gradients stay this process's own; :meth:`average` brings them together.
+        """
+        return cast(nn.Module, self._accelerator.prepare_model(module, evaluation_mode=not exchange))
 
     def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> Any:
         """The optimiser with loss scaling where the precision needs it."""
@@ -92,12 +98,19 @@ class Parallel:
         """Put off the exchange of gradients between processes until the ``last`` batch of an optimiser step."""
         return nullcontext() if last else cast(Any, self._accelerator.no_sync(module))
 
-    def backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Gradients of the loss, scaled where the precision needs it."""
         if self.scaler is None:
-            loss.backward()
+            loss.backward(retain_graph=retain_graph)
         else:
-            self._accelerator.backward(loss)
+            self._accelerator.backward(loss, retain_graph=retain_graph)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over processes in the place of each tensor; all processes have as many, of the same shapes."""
+        if self.world > 1 and tensors:
+            mean = self._accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), reduction="mean")
+            for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     @property
     def scaler(self) -> Any:
@@ -107,6 +120,10 @@ class Parallel:
     def total(self, values: Tensor) -> Tensor:
         """Sum over processes."""
         return cast(Tensor, self._accelerator.reduce(values, reduction="sum"))
+
+    def gathered(self, items: list[Item]) -> list[Item]:
+        """The items of all processes, on every process."""
+        return cast(list[Item], gather_object(items)) if self.world > 1 else items
 
     def share_buffers(self, module: nn.Module) -> None:
         """Give every process the first one's buffers, such as BatchNorm's statistics, which each gathers for itself."""

@@ -10,11 +10,13 @@ class Places:
 
     Attributes:
         teachers: where trained teachers are kept and found again.
-        data: folder of the data sets on disk; None where the data needs none.
+        data: folder of the data sets on disk, or the folder or table of pictures; None where the data needs none.
         device: "auto", "cpu" or "cuda".
         download: whether a missing data set may be downloaded into ``data``.
         table_on_device: whether the table of a teacher's logits is kept whole on the device, where a recipe asks for
             one; else it is read from the file.
+        workers: processes that read pictures; 0 for this one. They change no batch.
+        cache: where what a check of pictures found is kept; None for a folder beside the teachers.
     """
 
     teachers: Path
@@ -22,8 +24,15 @@ class Places:
     device: str = "auto"
     download: bool = False
     table_on_device: bool = False
+    workers: int = 0
+    cache: Path | None = None
 
     @property
     def tables(self) -> Path:
         """Where tables of teachers' logits are kept; every folder in it may be deleted, and is filled again."""
         return self.teachers / "views"
+
+    @property
+    def checks(self) -> Path:
+        """Where what checks of pictures found is kept; every file in it may be deleted, and is made again."""
+        return self.cache if self.cache is not None else self.teachers / "checks"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from decant.interfaces import MethodSettings
 from decant.methods import DKDSettings, KDSettings, SupervisedSettings
-from decant.recipe import KD_MATCHED, Recipe, method_settings, with_candidate
+from decant.recipe import KD_MATCHED, OptimizerSettings, Recipe, method_settings, with_candidate
 
 FIRST_TUNING_SEED = 1000
 """Tuning seeds count from here, shown seeds from the recipe's: they never meet."""
@@ -62,7 +62,7 @@ class Plan:
         return {
             value: [
                 PlannedRun(
-                    self._recipe(with_candidate(self.settings[name], parameter, value), seed, "validation"),
+                    self._recipe(name, with_candidate(self.settings[name], parameter, value), seed, "validation"),
                     self.out / "tuning" / f"{name}-{parameter}-{value:g}" / f"seed-{seed}",
                 )
                 for seed in seeds
@@ -75,7 +75,7 @@ class Plan:
         settings = self.settings[name]
         if chosen is not None:
             settings = with_candidate(settings, self.parameter(name), chosen)
-        return PlannedRun(self._recipe(settings, seed, "test"), self.out / name / f"seed-{seed}")
+        return PlannedRun(self._recipe(name, settings, seed, "test"), self.out / name / f"seed-{seed}")
 
     def runs(self, name: str) -> Iterator[PlannedRun]:
         """All runs of a method; the shown ones before tuning has chosen."""
@@ -85,10 +85,14 @@ class Plan:
         for seed in self.seeds:
             yield self.shown(name, seed)
 
-    def _recipe(self, settings: MethodSettings, seed: int, judged_on: str) -> Recipe:
+    def _recipe(self, name: str, settings: MethodSettings, seed: int, judged_on: str) -> Recipe:
         # Without what is compared: another grid or another method leaves the runs that are done what they are.
         judged = replace(self.recipe, judged_on="validation" if judged_on == "validation" else "test")
-        return replace(judged.trained, method=settings, seed=seed)
+        train = replace(self.recipe.train, optimizer=self._optimizer(name))
+        return replace(judged.trained, method=settings, seed=seed, train=train)
+
+    def _optimizer(self, name: str) -> OptimizerSettings:
+        return self.recipe.compare.optimizers.get(name, self.recipe.train.optimizer)
 
     def _check_roles(self) -> None:
         supervised, control, dkd = (self.settings.get(name) for name in ("supervised", KD_MATCHED, "dkd"))
@@ -104,6 +108,8 @@ class Plan:
             here, there = getattr(control, shared), getattr(dkd, shared)
             if here != there:
                 raise ValueError(f"{KD_MATCHED} must share dkd's {shared} to be a control; got {here} and {there}")
+        if self._optimizer(KD_MATCHED) != self._optimizer("dkd"):
+            raise ValueError(f"{KD_MATCHED} must have dkd's optimiser to be a control; compare.optimizers differ")
         if (KD_MATCHED in self.tuned) != ("dkd" in self.tuned):
             raise ValueError(
                 f"compare.tune names only one of dkd and {KD_MATCHED}: tuning is on equal terms, so name both or none"

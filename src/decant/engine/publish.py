@@ -12,7 +12,7 @@ from decant.engine.compare import COMPARED_FILE
 from decant.engine.plan import Plan
 from decant.engine.record import RUN_EVIDENCE, SUMMARY_FILE, differences, finished
 from decant.engine.teacher import teacher_folder
-from decant.recipe import load_recipe, recipe_to_dict
+from decant.recipe import Recipe, code_files, load_recipe, recipe_to_dict
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
 _FINDINGS = ("findings.json", "README.md", "figure.png")
@@ -29,7 +29,8 @@ def refuse_results(plan: Plan, results: Path) -> None:
     if not (results / COMPARED_FILE).is_file():
         raise FileExistsError(f"{results} holds no comparison; remove it first, or give another folder with --results")
     there, here = (
-        _portable(recipe_to_dict(kind.trained)) for kind in (load_recipe(results / COMPARED_FILE), plan.recipe)
+        _portable(recipe_to_dict(kind.trained))
+        for kind in (load_recipe(results / COMPARED_FILE, same_code_as=plan.recipe), plan.recipe)
     )
     if there != here:
         raise FileExistsError(
@@ -66,11 +67,11 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
     """
     refuse_results(plan, results)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
-        _copy_run(run.folder, results / run.folder.relative_to(plan.out))
+        _copy_run(run.folder, results / run.folder.relative_to(plan.out), run.recipe)
     teacher = plan.recipe.teacher
     if teacher is not None and teacher.recipe is not None:
-        _copy_run(teacher_folder(teachers, teacher.recipe), results / _TEACHER)
-    for name in (COMPARED_FILE, *_PAGE):
+        _copy_run(teacher_folder(teachers, teacher.recipe), results / _TEACHER, teacher.recipe)
+    for name in (COMPARED_FILE, *code_files(plan.recipe), *_PAGE):
         _copy(plan.out / name, results / name)
 
 
@@ -114,17 +115,17 @@ def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results
     refuse_study_results(page.name, plans, results)
     for trial, plan in plans.items():
         for run in (run for method in plan.names for run in plan.runs(method) if finished(run.folder)):
-            _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out))
+            _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out), run.recipe)
         if plan.recipe.teacher is not None and plan.recipe.teacher.recipe is not None:
             folder = teacher_folder(teachers, plan.recipe.teacher.recipe)
-            _copy_run(folder, results / "teachers" / folder.name)
+            _copy_run(folder, results / "teachers" / folder.name, plan.recipe.teacher.recipe)
     for name in _FINDINGS:
         _copy(page / name, results / page.name / name)
 
 
-def _copy_run(source: Path, target: Path) -> None:
+def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:
     # The summary last: it says that the run is there.
-    for name in RUN_EVIDENCE:
+    for name in (*code_files(recipe), *RUN_EVIDENCE):
         _copy(source / name, target / name)
 
 

@@ -1,12 +1,13 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
-recipe.json, environment.json, metrics.jsonl (a line per evaluated epoch), student.safetensors, resume.pt while it runs,
-summary.json when it is done.
+recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
+student.safetensors, resume.pt while it runs, summary.json when it is done.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from decant.engine.checkpoint import (
     STUDENT_FILE,
     save_network,
     save_resume_state,
+    write_atomically,
     write_text,
 )
 from decant.engine.environment import describe_environment
 from decant.engine.parallel import Parallel
-from decant.recipe import Recipe, RecipeError, recipe_from_dict, recipe_to_dict
+from decant.recipe import AnyRecipe, RecipeError, code_files, named_code, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
 RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
@@ -53,7 +55,7 @@ class RunFolder:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, parallel: Parallel) -> None:
+    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
@@ -92,7 +94,7 @@ class RunFolder:
             for leaving in self.path.glob(".*.tmp"):  # half-written files of a run that was killed
                 leaving.unlink()
             if not (self.path / "recipe.json").exists():
-                write_text(self.path / "recipe.json", json.dumps(recipe_to_dict(self._recipe), indent=2) + "\n")
+                keep_recipe(self.path / "recipe.json", self._recipe)
             self._write_environment()
             # Lines after the resume point are of epochs that run again.
             write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
@@ -122,17 +124,24 @@ class RunFolder:
         if self.main:
             save_resume_state(self.resume_file, state)
 
-    def finish(self, network: nn.Module, summary: dict[str, Any], classes: Sequence[str]) -> None:
-        """Write the student and then the summary; the resume state is of no use any more.
+    def finish(
+        self,
+        network: nn.Module,
+        summary: dict[str, Any],
+        classes: Sequence[str],
+        kept_as: str,
+        sees: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
         if self.main:
             about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
+            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
             header = {"decant": json.dumps(about, sort_keys=True)}
-            kept = KEPT_TYPES[self._recipe.train.weights_type]
-            save_network(self.path / STUDENT_FILE, network, header, kept)
+            save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.resume_file.unlink(missing_ok=True)
         self._parallel.wait()
@@ -147,7 +156,7 @@ class RunFolder:
                 values["resumed"] = [*values.get("resumed", []), moved]
         write_text(self._environment, json.dumps(values, indent=2) + "\n")
 
-    def _refuse_another(self, recipe: Recipe) -> None:
+    def _refuse_another(self, recipe: AnyRecipe) -> None:
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -160,7 +169,7 @@ class RunFolder:
                 )
             return
         try:
-            there = recipe_from_dict(json.loads((self.path / "recipe.json").read_text(encoding="utf-8")))
+            there = kept_recipe(self.path / "recipe.json", recipe)
         except (RecipeError, json.JSONDecodeError) as error:
             raise FileExistsError(f"{self.path} holds a run whose recipe.json cannot be read: {error}") from None
         if there.trained != recipe.trained:
@@ -170,6 +179,38 @@ class RunFolder:
                 f"{self.path} holds the run of another recipe ({'; '.join(differing[:4])}{more}); "
                 "give another folder with --out, or remove this one"
             )
+
+
+def keep_recipe(path: Path, recipe: AnyRecipe) -> None:
+    """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
+    for name, content in code_files(recipe).items():
+        write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
+    write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
+
+
+def kept_recipe(path: Path, recipe: AnyRecipe) -> AnyRecipe:
+    """The recipe that :func:`keep_recipe` wrote, without what it compares, to hold against ``recipe``; no code is run.
+
+    Raises:
+        FileExistsError: it trains with other code than ``recipe``.
+        RecipeError, JSONDecodeError: it is none.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(values, dict):
+        values.pop("compare", None)
+    there, here = named_code(values), named_code(recipe_to_dict(recipe.trained))
+    for name in sorted(there.keys() & here.keys()):
+        if there[name] != here[name]:
+            file = name.partition(":")[0]
+            raise FileExistsError(
+                f"{path.parent} holds what was begun with other code: {file} has changed since (sha256 there "
+                f"{there[name]}, here {here[name]}). As it was, it lies there beside {path.name}: name that file to go "
+                "on with it; for the new code give another folder with --out"
+            )
+    if there.keys() - here.keys():
+        differing = "; ".join(differences(values, recipe_to_dict(recipe.trained))[:4])
+        raise FileExistsError(f"{path.parent} holds what is of another recipe ({differing}); give another folder")
+    return recipe_as(type(recipe), values, same_code_as=recipe)
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -1,22 +1,22 @@
 """A recipe from start to end: data, teacher, training, and a run folder that can be resumed, repeated and believed."""
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decant.data import Splits, load
-from decant.engine.checkpoint import STUDENT_FILE, load_resume_state
+from decant.data import PictureSplits, Splits, load, load_pictures
+from decant.engine.checkpoint import STUDENT_FILE
+from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
 from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
-from decant.engine.record import RunFolder, differences, finished, read_summary
-from decant.engine.teacher import Teacher, load_teacher, teacher_folder
+from decant.engine.record import RunFolder, finished, read_summary
+from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
 from decant.engine.training import Training, own_random_state, refuse_early
-from decant.recipe import Recipe
+from decant.recipe import Recipe, TeacherSettings
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
     places: Places,
     *,
     reporter: Reporter | None = None,
-    splits: Splits | None = None,
+    splits: Splits | PictureSplits | None = None,
     teacher: Teacher | None = None,
     announce: bool = True,
 ) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def train(
             reporter.say(f"{out}: finished before, nothing to do")
         return read_summary(out)
     if splits is None:
-        splits = load_data(recipe, places)
+        splits = load_data(recipe, places, reporter)
     if teacher is None and recipe.teacher is not None:
         refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
@@ -70,20 +70,54 @@ def train(
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 
 
-def load_data(recipe: Recipe, places: Places) -> Splits:
+def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) -> Splits | PictureSplits:
     """The recipe's data on the device."""
     parallel = Parallel(device=places.device)
     with parallel.main_first():
+        if recipe.data.name == "pictures":
+            return load_pictures(
+                recipe.data,
+                places.data,
+                device=parallel.device,
+                workers=places.workers,
+                cache=places.checks,
+                say=(reporter or Reporter()).say,
+            )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
 
 
-def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Reporter | None = None) -> Teacher | None:
+def find_teacher(
+    recipe: Recipe, splits: Splits | PictureSplits, places: Places, *, reporter: Reporter | None = None
+) -> Teacher | None:
     """The recipe's teacher: loaded, or found where it was kept, or trained now; None where the recipe has none."""
     settings = recipe.teacher
     if settings is None:
         return None
     reporter = reporter or Reporter()
-    path, top1 = Path(str(settings.weights)), None
+    sources = (replace(settings, also=()), *settings.also)
+    teachers = [_one_teacher(source, splits, places, reporter) for source in sources]
+    teacher, *others = teachers
+    if others:
+        teacher = averaged(teachers, [source.share for source in sources])
+    if teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
+        parallel = Parallel(device=places.device, precision=recipe.train.precision)
+        score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
+        teacher = replace(teacher, top1=score.top1)
+        came = (
+            "several"
+            if others
+            else "pretrained"
+            if settings.pretrained
+            else Path(settings.weights or STUDENT_FILE).name
+        )
+        reporter.say(f"teacher {teacher.name}: {came}, top-1 {score.top1:.2f} on test")
+    return teacher
+
+
+def _one_teacher(
+    settings: TeacherSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
+) -> Teacher:
+    path, top1 = Path(settings.weights) if settings.weights is not None else None, None
     if settings.recipe is not None:
         folder = teacher_folder(places.teachers, settings.recipe)
         if finished(folder):
@@ -93,13 +127,9 @@ def find_teacher(recipe: Recipe, splits: Splits, places: Places, *, reporter: Re
             train(settings.recipe, folder, places, reporter=reporter)
         last = read_summary(folder)["last"]
         path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
-    images = splits.train
-    teacher = load_teacher(path, settings, classes=len(images.classes), channels=images.shape[1], top1=top1)
-    if top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
-        parallel = Parallel(device=places.device, precision=recipe.train.precision)
-        score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
-        teacher = replace(teacher, top1=score.top1)
-        reporter.say(f"teacher {settings.network}: {path.name}, top-1 {score.top1:.2f} on test")
+    teacher = load_teacher(path, settings, splits.train, top1=top1)
+    for note in teacher.notes:
+        reporter.say(f"  teacher {settings.network} {note}")
     return teacher
 
 
@@ -115,60 +145,28 @@ def _train_to_the_end(
     origin = {"teacher": teacher.sha256 if teacher is not None else None, "data": training.train_set.fingerprint()}
     title = f"{recipe.student.name} {recipe.method.name} seed {recipe.seed}"
     with folder.held(), training.table_open(places, reporter):
-        progress = _take_up(training, folder, origin, reporter)
+        progress = take_up(training, folder, origin, settings, reporter)
         if settings.compile:
             _compile(training, reporter)
         if announce:
             _announce(training, folder, progress.epoch, reporter)
-        folder.begin(progress.rows)
-        with reporter.working(title, settings.epochs * training.steps, progress.epoch * training.steps):
-            for epoch in range(progress.epoch, settings.epochs):
-                started = time.perf_counter()
-                log = training.fit_epoch(epoch, reporter)
-                seconds = time.perf_counter() - started
-                progress.seconds += seconds
-                progress.epoch = epoch + 1
-                if last := progress.epoch == settings.epochs:
-                    training.finish()
-                if last or progress.epoch % settings.evaluate_every == 0:
-                    row = _row(training, log, progress, seconds)
-                    progress.rows.append(row)
-                    folder.add(row)
-                    reporter.status(_status(title, row, settings.epochs))
-                if not last and progress.epoch % settings.checkpoint_every == 0:
-                    training.flush_table()
-                    folder.save_resume_state({"origin": origin, **vars(progress), "training": training.state_dict()})
-        summary = _summary(training, teacher, origin["data"], progress)
-        folder.finish(training.deployed, summary, training.train_set.classes)
-    return summary
-
-
-@dataclass
-class _Progress:
-    """How far a run has come: completed epochs, seconds of training, and the rows of its log."""
-
-    epoch: int = 0
-    seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-
-def _take_up(training: Training, folder: RunFolder, origin: dict[str, str | None], reporter: Reporter) -> _Progress:
-    """The progress that the folder holds, put into ``training``; none for a new run, which is prepared instead."""
-    if not folder.resume_file.exists():
-        training.prepare()
-        return _Progress()
-    state = load_resume_state(folder.resume_file, {"origin", "training", *vars(_Progress())})
-    if (began_with := state.pop("origin")) != origin:
-        raise FileExistsError(
-            f"{folder.path} holds a part of this run that was trained with other material "
-            f"({'; '.join(differences(began_with, origin))}); bring it back, or give another folder"
+        train_epochs(
+            training,
+            folder,
+            progress,
+            origin=origin,
+            settings=settings,
+            title=title,
+            row=lambda log, seconds: _row(training, log, progress, seconds),
+            status=lambda row: f"top-1 {row['top1']:.2f} on {row['split']}",
+            reporter=reporter,
+            before_keeping=training.flush_table,
         )
-    training.load_state_dict(state.pop("training"))
-    progress = _Progress(**state)
-    reporter.say(f"{folder.path}: goes on after epoch {progress.epoch} of {training.recipe.train.epochs}")
-    if moved := folder.moved():
-        reporter.say("  not bit-equal to an undisturbed run, since it began elsewhere: " + "; ".join(moved))
-    return progress
+        summary = _summary(training, teacher, origin["data"], progress)
+        sight = sight_of(training.train_set)
+        sees = {name: getattr(sight, name) for name in ("size", "mean", "std", "interpolation")}
+        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type, sees)
+    return summary
 
 
 def _compile(training: Training, reporter: Reporter) -> None:
@@ -195,7 +193,7 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
         raise OSError(f"{folder.path} needs {size(cost.bytes)} of disk, but {size(cost.free)} are free; make room")
 
 
-def _row(training: Training, log: EpochLog, progress: _Progress, seconds: float) -> dict[str, Any]:
+def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) -> dict[str, Any]:
     """A line of metrics.jsonl: what was measured after an epoch, and what the epoch was trained with."""
     hits = training.teacher_hits()
     return {
@@ -211,11 +209,7 @@ def _row(training: Training, log: EpochLog, progress: _Progress, seconds: float)
     }
 
 
-def _status(title: str, row: dict[str, Any], epochs: int) -> str:
-    return f"{title}: epoch {row['epoch']}/{epochs}, top-1 {row['top1']:.2f} on {row['split']}"
-
-
-def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: _Progress) -> dict[str, Any]:
+def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: Progress) -> dict[str, Any]:
     best = max(progress.rows, key=lambda row: float(row["top1"]))
     return {
         "finished": True,

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from decant.data import EpochOrder, ImageSet, Splits, Views, epoch_order, ordered_batches, steps_per_epoch
+from decant.data import (
+    EpochOrder,
+    Images,
+    PictureSplits,
+    Splits,
+    epoch_order,
+    ordered_batches,
+    steps_per_epoch,
+    views_of,
+)
 from decant.engine.parallel import Parallel
 from decant.interfaces import Batch
 from decant.recipe import Recipe
@@ -18,7 +27,7 @@ class Supply:
             is not there.
     """
 
-    def __init__(self, recipe: Recipe, splits: Splits, parallel: Parallel) -> None:
+    def __init__(self, recipe: Recipe, splits: Splits | PictureSplits, parallel: Parallel) -> None:
         world = parallel.world
         if recipe.train.batch_size % world:
             raise ValueError(
@@ -30,7 +39,7 @@ class Supply:
         self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
         self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         self.judged = _judged(recipe, splits)
-        self.views = Views.of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+        self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
 
     def orders(self, epochs: Iterable[int], *, views: int, strong_views: int = 0) -> Iterator[EpochOrder]:
         """The samples of these epochs on this process, and so many views of each, the last ones strong."""
@@ -52,7 +61,7 @@ class Supply:
         return ordered_batches(self.images, self.views, order)
 
 
-def _judged(recipe: Recipe, splits: Splits) -> ImageSet:
+def _judged(recipe: Recipe, splits: Splits | PictureSplits) -> Images:
     if recipe.judged_on == "test":
         return splits.test
     if splits.validation is None:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import torch
 
+from decant.engine.table_entry import Entry, EveryLogit, LargestLogits
+
 _TYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -32,6 +34,8 @@ class TableKey:
         channels_last: memory layout of the teacher and its images.
         rows: images of the teacher's forward pass, always the same number.
         format: version of the files.
+        top: logits of an entry that are kept, the target's among them; None for all.
+        temperature: at which the mass of the others is kept; None where all are.
     """
 
     teacher: str
@@ -51,11 +55,15 @@ class TableKey:
     channels_last: bool
     rows: int
     format: int = 1
+    top: int | None = None
+    temperature: float | None = None
 
     @property
-    def dtype(self) -> torch.dtype:
-        """``type`` as torch's."""
-        return _TYPES[self.type]
+    def entry(self) -> Entry:
+        """How the logits of an entry lie in it."""
+        if self.top is None or self.temperature is None:
+            return EveryLogit(self.classes, _TYPES[self.type])
+        return LargestLogits(self.classes, _TYPES[self.type], self.top, self.temperature)
 
     @property
     def entries(self) -> int:
@@ -65,7 +73,7 @@ class TableKey:
     @property
     def entry_bytes(self) -> int:
         """Bytes of an entry."""
-        return self.classes * self.dtype.itemsize
+        return self.entry.bytes
 
     @property
     def bytes(self) -> int:
@@ -73,11 +81,12 @@ class TableKey:
         return self.entries * self.entry_bytes + -(-self.entries // 8)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dict(json.loads(json.dumps(asdict(self))))
+        """Plain JSON values, without what is None: a table that was made before a setting was known is found again."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return dict(json.loads(json.dumps(values)))
 
     @property
     def folder_name(self) -> str:
         """``resnet56-`` and a hash of everything here."""
         digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
-        return f"{self.teacher}-{digest[:12]}"
+        return f"{self.teacher.replace('/', '-')}-{digest[:12]}"

@@ -53,6 +53,22 @@ def refuse_unserved(method: Method, name: str) -> None:
         )
 
 
+def refuse_top(recipe: Recipe, classes: int) -> None:
+    """Raise ValueError where entries would keep all classes, or the mass of the rest at another temperature."""
+    top, kept = recipe.train.teacher_cache_top, recipe.train.teacher_cache_temperature
+    if top is None:
+        return
+    if top >= classes:
+        raise ValueError(
+            f"train.teacher_cache_top = {top} leaves out none of {classes} classes; leave the setting out to keep all"
+        )
+    if (temperature := getattr(recipe.method, "temperature", kept)) != kept:
+        raise ValueError(
+            f"train.teacher_cache_temperature = {kept} is where the largest logits keep their probabilities, but "
+            f"method.temperature = {temperature}; make them equal"
+        )
+
+
 @contextmanager
 def open_table(
     network: nn.Module,
@@ -80,6 +96,8 @@ def open_table(
         FileExistsError, ValueError, OSError: as :class:`TeacherTable` and :class:`TabledTeacher`.
     """
     images, views, environment = supply.images, supply.views, describe_environment(parallel)
+    if not isinstance(images, ImageSet) or not isinstance(views, Views):
+        raise ValueError(f"{images.name}: random windows of pictures are never met twice; a table is of no use to them")
     key = TableKey(
         teacher=teacher.name,
         sha256=teacher.sha256,
@@ -94,6 +112,8 @@ def open_table(
         views=views.count,
         classes=len(images.classes),
         type=recipe.train.teacher_cache_type,
+        top=recipe.train.teacher_cache_top,
+        temperature=recipe.train.teacher_cache_temperature if recipe.train.teacher_cache_top is not None else None,
         precision=recipe.train.precision,
         channels_last=recipe.train.channels_last,
         rows=ROWS,
@@ -179,7 +199,7 @@ class TabledTeacher:
 
     def work_out(self, entries: Tensor) -> int:
         """Run the teacher for at most ``table.key.rows`` entries and keep them; how many they were."""
-        self.table.put(entries, self.live(entries))
+        self.table.put(entries, self.live(entries), self._targets(entries))
         return len(entries)
 
     def live(self, entries: Tensor) -> Tensor:
@@ -192,6 +212,10 @@ class TabledTeacher:
     def _entries(self, order: EpochOrder) -> Tensor:
         """Entry numbers of an epoch, (samples, views of a sample)."""
         return torch.stack([self.table.entries(order.index, view_ids) for view_ids in order.view_ids], 1)
+
+    def _targets(self, entries: Tensor) -> Tensor:
+        """The class of each entry's sample, on the images' device."""
+        return self._images.target[(entries // self.table.key.views).to(self._images.device)]
 
     def _missing(self, entries: Tensor) -> Tensor:
         """Those which the table lacks, in the same order, each once."""
@@ -209,7 +233,7 @@ class TabledTeacher:
             return
         count = min(self.table.key.rows, len(filled))
         some = filled[torch.linspace(0, len(filled) - 1, count, dtype=torch.float64).long()]
-        live = self.live(some).float()
+        live = self.table.key.entry.unpack(self.table.key.entry.pack(self.live(some), self._targets(some)))
         deviation, scale = float((self.table.get(some) - live).norm()), float(live.norm())
         if not deviation <= _ROUNDING * scale:
             raise ValueError(

@@ -1,15 +1,30 @@
 """The teacher of a recipe: loaded from a file, or trained once, kept under a hash of its recipe, and found again."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from decant.models import create, load_weights
-from decant.recipe import Recipe, RecipeError, TeacherSettings, load_recipe, recipe_hash
+from decant.data import Images, PictureSet
+from decant.engine.checkpoint import read_about
+from decant.engine.context import build_context, named_taps
+from decant.models import (
+    AveragedTeachers,
+    Option,
+    Sight,
+    build_network,
+    classes_of,
+    folded_classes,
+    load_weights,
+    map_classes,
+    preprocessing_of,
+    resighted,
+)
+from decant.recipe import AnyRecipe, NetworkSettings, Recipe, RecipeError, TeacherSettings, load_as, recipe_hash
 
 
 @dataclass(frozen=True)
@@ -19,8 +34,9 @@ class Teacher:
     Attributes:
         network: in eval mode, on the CPU.
         name: the network's name.
-        sha256: digest of the weights' file.
+        sha256: digest of the weights' file, and of what it is asked where it is unlike its student.
         top1: its accuracy in percent on the test images, where it was trained here.
+        notes: how it is unlike its student, for people.
         choices: its arg-max per sample (size,), by name of the image set, once somebody worked it out.
     """
 
@@ -28,6 +44,7 @@ class Teacher:
     name: str
     sha256: str
     top1: float | None
+    notes: tuple[str, ...] = ()
     choices: dict[str, Tensor] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -35,42 +52,209 @@ class Teacher:
         return {"name": self.name, "sha256": self.sha256, "top1": self.top1}
 
 
-def teacher_folder(teachers: Path, recipe: Recipe) -> Path:
+class Named(Protocol):
+    """Settings with a name."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
+class Kept(AnyRecipe, Protocol):
+    """A recipe whose student may be somebody's teacher."""
+
+    @property
+    def student(self) -> Named:
+        """The network that is trained."""
+        ...
+
+    @property
+    def data(self) -> Named:
+        """The data set."""
+        ...
+
+
+def teacher_folder(teachers: Path, recipe: Kept) -> Path:
     """Where the teacher of this recipe is kept.
 
     A folder that holds this very recipe is found whatever its name: the hash in the name changes when recipes learn a
     new setting, the recipe does not.
     """
-    stem = f"{recipe.student.name}-{recipe.data.name}"
+    stem = f"{recipe.student.name.replace('/', '-')}-{recipe.data.name}"
     for kept in sorted(teachers.glob(f"{stem}-*/recipe.json")):
         try:
-            if load_recipe(kept).trained == recipe.trained:
+            if load_as(type(recipe), kept, same_code_as=recipe).trained == recipe.trained:
                 return kept.parent
         except RecipeError:
-            continue  # of a version that this one cannot read: not this teacher
+            continue  # of a version that this one cannot read, or of other code: not this teacher
     return teachers / f"{stem}-{recipe_hash(recipe)[:12]}"
 
 
-def load_teacher(path: Path, settings: TeacherSettings, *, classes: int, channels: int, top1: float | None) -> Teacher:
-    """The network of these settings with the weights of ``path``.
+def load_teacher(path: Path | None, settings: TeacherSettings, images: Images, *, top1: float | None) -> Teacher:
+    """The network of these settings, as one over the classes of ``images`` that is shown what they are.
+
+    Args:
+        path: its weights; None for those of its library.
+        settings: which network it is, what it was trained to see, and over which classes.
+        images: the training set.
+        top1: its accuracy, where it is known for a teacher that is like its student.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: the weights are not those of this network over its classes; classes that it does not know.
+    """
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"teacher.weights: there is no file {path}")
+    about = {} if path is None else read_about(path)
+    names = settings.classes or about.get("classes")
+    if path is None:
+        names = names or classes_of(settings.network)
+        if names is None:
+            raise ValueError(
+                f"the classes of {settings.network}'s own weights are not known; name them in teacher.classes"
+            )
+        network = build_network(
+            settings.network, classes=None, channels=images.shape[1], pretrained=True, options=settings.options
+        )
+        digest = _digest_of(network)
+    else:
+        names = names or images.classes
+        if settings.recipe is not None:
+            network = trained_student(settings.recipe, path, images)
+        else:
+            network = trained_network(
+                settings.network, path, classes=len(names), channels=images.shape[1], options=settings.options
+            )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return alike(Teacher(network, settings.network, digest, top1), settings, images, names, about.get("sees"))
+
+
+def alike(
+    teacher: Teacher, settings: TeacherSettings, images: Images, names: Sequence[str], kept: Mapping[str, Any] | None
+) -> Teacher:
+    """The teacher as one that is shown ``images`` and answers over their classes; the same where it does already.
+
+    Args:
+        teacher: as it was trained.
+        settings: what it was trained to see, where they say so.
+        images: the training set.
+        names: its classes.
+        kept: what its file says that it was trained to see.
+    """
+    here, there = sight_of(images), _sight(settings, images, kept)
+    mapped = map_classes(names, images.classes, settings.rename)
+    network = resighted(teacher.network, here, there)
+    notes = [f"sees {_words(there)}, its student {_words(here)}"] if network is not teacher.network else []
+    network = folded_classes(network, mapped, len(images.classes))
+    if mapped.unused:
+        shown = ", ".join(mapped.unused[:8]) + (" ..." if len(mapped.unused) > 8 else "")
+        notes.append(f"{len(mapped.unused)} of its {len(names)} classes have no counterpart and are left out: {shown}")
+    network.eval().requires_grad_(False)
+    if network is teacher.network:
+        return teacher
+    asked = hashlib.sha256(repr((teacher.sha256, there, mapped.owner)).encode()).hexdigest()
+    return replace(teacher, network=network, sha256=asked, top1=None, notes=tuple(notes))
+
+
+def averaged(teachers: Sequence[Teacher], weights: Sequence[float]) -> Teacher:
+    """Several teachers as one: the mean of their probabilities."""
+    network = AveragedTeachers([teacher.network for teacher in teachers], weights).eval().requires_grad_(False)
+    digest = hashlib.sha256(repr(([teacher.sha256 for teacher in teachers], list(weights))).encode()).hexdigest()
+    return Teacher(network, " + ".join(teacher.name for teacher in teachers), digest, None)
+
+
+def sight_of(images: Images) -> Sight:
+    """What the images of a set are, as networks see them."""
+    height, width = images.shape[2:]
+    interpolation = images.settings.interpolation if isinstance(images, PictureSet) else "bilinear"
+    return Sight((height, width), images.mean, images.std, interpolation)
+
+
+def _sight(settings: TeacherSettings, images: Images, kept: Mapping[str, Any] | None) -> Sight:
+    """What a teacher was trained to see: as its settings say, its recipe, its file or its library, or its student's."""
+    here = sight_of(images)
+    if (sees := settings.sees) is not None:
+        size = here.size if sees.size is None else (sees.size, sees.size)
+        return Sight(size, sees.mean or here.mean, sees.std or here.std, sees.interpolation, sees.channels)
+    if settings.recipe is not None and settings.recipe.data.name == "pictures":
+        data = settings.recipe.data.pictures
+        return Sight((data.size, data.size), data.mean, data.std, data.interpolation)
+    if kept is not None and len(kept["mean"]) == len(here.mean):
+        return Sight(tuple(kept["size"]), tuple(kept["mean"]), tuple(kept["std"]), kept["interpolation"])
+    if settings.pretrained and (known := preprocessing_of(settings.network)) is not None and len(here.mean) == 3:
+        return Sight((known.size, known.size), known.mean, known.std, known.interpolation)
+    return here
+
+
+def _words(sight: Sight) -> str:
+    mean, std = ("/".join(f"{value:.3g}" for value in values) for values in (sight.mean, sight.std))
+    order = "" if sight.channels == "rgb" else ", channels reversed"
+    return f"{sight.size[0]}x{sight.size[1]} pixels (mean {mean}, std {std}{order})"
+
+
+def _digest_of(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def untrained(settings: TeacherSettings, images: Images) -> Teacher:
+    """The teacher of these settings before it was trained, which tells what a method asks of it."""
+    if settings.recipe is not None:
+        network = fresh_student(settings.recipe, images)
+    else:
+        network = build_network(
+            settings.network, classes=len(images.classes), channels=images.shape[1], options=settings.options
+        )
+    return alike(Teacher(network.eval(), settings.network, "", None), settings, images, images.classes, None)
+
+
+def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
+    """The network that a recipe leaves behind, with fresh weights: what its file of weights fits.
+
+    Some methods put parts of their own into it, and ask their teacher for the shapes. Nobody's random state is touched.
+    """
+    with torch.random.fork_rng(devices=[]):
+        student = fresh_network(recipe.student, images)
+        if recipe.teacher is None:
+            return student
+        teacher = untrained(recipe.teacher, images).network
+        context = build_context(student, teacher, images, named_taps(recipe, student, teacher))
+        return recipe.method.build(context).deployed(student)
+
+
+def fresh_network(settings: NetworkSettings, images: Images) -> nn.Module:
+    """The network of a recipe for these images and their classes, with fresh weights."""
+    classes, channels = len(images.classes), images.shape[1]
+    return build_network(settings.name, classes=classes, channels=channels, options=settings.options)
+
+
+def trained_student(recipe: Recipe, path: Path, images: Images) -> nn.Module:
+    """The network that a recipe leaves behind with the weights of a file, on the CPU; no random state is touched.
+
+    Raises:
         ValueError: the weights are not those of this network over so many classes.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"teacher.weights: there is no file {path}")
-    network = trained_network(settings.network, path, classes=classes, channels=channels)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Teacher(network.eval().requires_grad_(False), settings.network, digest, top1)
+    network = fresh_student(recipe, images)
+    _load(network, recipe.student.name, path, len(images.classes))
+    return network
 
 
-def trained_network(name: str, path: Path, *, classes: int, channels: int) -> nn.Module:
+def trained_network(
+    name: str, path: Path, *, classes: int, channels: int, options: Mapping[str, Option] | None = None
+) -> nn.Module:
     """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
     with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
-        network = create(name, num_classes=classes, in_channels=channels)
+        network = build_network(name, classes=classes, channels=channels, options=options)
+    _load(network, name, path, classes)
+    return network
+
+
+def _load(network: nn.Module, name: str, path: Path, classes: int) -> None:
     try:
         load_weights(network, path)
     except ValueError as error:
         raise ValueError(f"{path} as weights of {name} over {classes} classes: {error}") from None
-    return network

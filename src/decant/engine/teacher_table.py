@@ -73,13 +73,11 @@ class TeacherTable:
             self._filled = self._read_filled()
             self._environments = self._read_environments()
         # For reading alone: written through the mapping, a full disk would be a signal that kills.
-        self._entries = np.memmap(
-            self._logits_file, np.dtype(f"<f{key.dtype.itemsize}"), "r", shape=(key.entries, key.classes)
-        )
+        self._entries = np.memmap(self._logits_file, np.uint8, "r", shape=(key.entries, key.entry_bytes))
         self._resident: Tensor | None = None
         if on_device:
             try:
-                self._resident = torch.zeros(key.entries, key.classes, dtype=key.dtype, device=self._device)
+                self._resident = torch.zeros(key.entries, key.entry_bytes, dtype=torch.uint8, device=self._device)
             except torch.OutOfMemoryError:
                 raise ValueError(
                     f"{self._device} has no room for the table's {size(key.bytes)}; leave it in its file"
@@ -122,19 +120,21 @@ class TeacherTable:
     def get(self, entries: Tensor) -> Tensor:
         """The logits of filled entries: (N,) on the CPU -> float32 (N, classes) on the device, which need not wait."""
         if self._resident is not None:
-            return self._resident[self._to_device(entries)].float()
-        return self._to_device(torch.from_numpy(self._entries[entries.numpy()])).float()
+            return self.key.entry.unpack(self._resident[self._to_device(entries)])
+        return self.key.entry.unpack(self._to_device(torch.from_numpy(self._entries[entries.numpy()])))
 
-    def put(self, entries: Tensor, logits: Tensor) -> None:
+    def put(self, entries: Tensor, logits: Tensor, target: Tensor | None = None) -> None:
         """Fill entries (N,), on the CPU, with logits (N, classes).
+
+        Where an entry has no room for all classes, that of ``target`` (N,) is kept whatever its logit.
 
         Raises:
             ValueError: logits that are not finite, or not in the table's type.
             OSError: the disk is full, or fails.
         """
-        rows = logits.detach().to(self.key.dtype)
+        rows = self.key.entry.pack(logits.detach(), target)
         kept = rows.cpu()
-        if not kept.isfinite().all():
+        if not self.key.entry.unpack(kept).isfinite().all():
             largest = float(logits.abs().max())
             raise ValueError(
                 f"the teacher's logits, up to {largest:g}, are not finite in {self.key.type}; "
@@ -142,7 +142,7 @@ class TeacherTable:
             )
         try:
             with self._open() as file:
-                for entry, row in zip(entries.tolist(), kept.numpy().astype(self._entries.dtype), strict=True):
+                for entry, row in zip(entries.tolist(), kept.numpy(), strict=True):
                     file.seek(entry * self.key.entry_bytes)
                     if file.write(row.tobytes()) != self.key.entry_bytes:
                         raise OSError(f"only a part of {self.key.entry_bytes} bytes could be written")

@@ -1,18 +1,21 @@
 """From a recipe to the objects that train, and their common state."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from decant.data import EpochOrder, Splits, plain_batches
+from decant.data import EpochOrder, Images, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
+from decant.engine.context import build_context, named_taps
 from decant.engine.distiller import Distiller
+from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
@@ -21,13 +24,12 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
-from decant.engine.shapes import dry_shapes, taps_of
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_unserved
-from decant.engine.teacher import Teacher, teacher_folder
-from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.models import Folded, create, fold_batchnorm
-from decant.recipe import Recipe
+from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
+from decant.engine.teacher import Teacher, teacher_folder, untrained
+from decant.interfaces import Batch, Method, Outputs
+from decant.models import Folded, build_network, fold_batchnorm, load_all_but_head
+from decant.recipe import DOTSettings, NetworkSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -44,20 +46,27 @@ class DistillStep:
         module: the wrapped distiller.
         teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
+        apart: whether the loss comes in two, the task's own term and all others.
     """
 
     module: nn.Module
     teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
+    apart: bool = False
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss and the raw terms."""
+    def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+        """The loss, in one or in two, and the raw terms."""
         outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            loss, terms, _ = self.module(
-                batch.images, batch.target, index=batch.index, epoch=batch.epoch, teacher_outputs=outputs
+            *losses, terms, _ = self.module(
+                batch.images,
+                batch.target,
+                index=batch.index,
+                epoch=batch.epoch,
+                teacher_outputs=outputs,
+                apart=self.apart,
             )
-        return loss, terms
+        return tuple(losses), terms
 
 
 @contextmanager
@@ -85,28 +94,38 @@ class Training:
             the batch of all processes where there are several.
     """
 
-    def __init__(self, recipe: Recipe, splits: Splits, teacher: Teacher | None, parallel: Parallel) -> None:
+    def __init__(
+        self, recipe: Recipe, splits: Splits | PictureSplits, teacher: Teacher | None, parallel: Parallel
+    ) -> None:
         settings = recipe.train
         self.recipe, self.parallel, self.train_set = recipe, parallel, splits.train
         self.supply = Supply(recipe, splits, parallel)
         self.judged, self.layout = self.supply.judged, self.supply.layout
-        channels, classes = splits.train.shape[1], len(splits.train.classes)
         torch.manual_seed(recipe.seed)
-        student = create(recipe.student.name, num_classes=classes, in_channels=channels)
+        student = _started(recipe.student, splits.train)
         network = teacher.network if teacher is not None else None
-        method = recipe.method.build(self._context(student, network))
+        self._taps = named_taps(recipe, student, network)
+        method = recipe.method.build(build_context(student, network, splits.train, self._taps))
         if method.gather and parallel.world > 1:
             raise ValueError(
                 f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
             )
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
+            refuse_top(recipe, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
-        self.distiller = Distiller(student, self.folded.network if self.folded is not None else network, method)
+        folded = self.folded.network if self.folded is not None else network
+        self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
-        self._optimizer = parallel.prepare_optimizer(make_optimizer(self.distiller, settings))
-        self._module = parallel.prepare(self.distiller)
+        self._apart = isinstance(settings.optimizer, DOTSettings)
+        self._module = parallel.prepare(self.distiller, exchange=not self._apart)
+        optimizer = make_optimizer(self.distiller, settings)
+        self._backward: Callable[..., None] = parallel.backward
+        if isinstance(optimizer, DOT):
+            refuse_one_gradient(method, recipe.method.name)
+            self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
+        self._optimizer = parallel.prepare_optimizer(optimizer)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
@@ -163,6 +182,8 @@ class Training:
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""
+        if self._apart:
+            return "dot goes through a step's graph twice, which compiled code does not keep"
         batch = next(self.batches(0))
         summed = self.recipe.train.accumulate > 1 or self.parallel.world > 1
         if (reason := compile_distiller(self.distiller, batch, self.parallel, cuda_graphs=not summed)) is None:
@@ -175,7 +196,10 @@ class Training:
         return fit_epoch(
             epoch,
             step=DistillStep(
-                self._module, self.tabled.outputs(order) if self.tabled is not None else None, self._compiled_for
+                self._module,
+                self.tabled.outputs(order) if self.tabled is not None else None,
+                self._compiled_for,
+                self._apart,
             ),
             batches=self.supply.batches(order),
             steps=self.steps,
@@ -183,6 +207,7 @@ class Training:
             optimizer=self._optimizer,
             settings=self.recipe.train,
             parallel=self.parallel,
+            backward=self._backward,
             update_average=self._update_average,
             advance=reporter.advance,
         )
@@ -227,6 +252,7 @@ class Training:
             steps=(settings.epochs - done) * self.steps,
             evaluations=-(-(settings.epochs - done) // settings.evaluate_every),
             averaged=self.average is not None,
+            apart=self._apart,
             forecast=tabled.forecast(self.orders(range(done, settings.epochs))) if tabled is not None else None,
         )
 
@@ -258,22 +284,11 @@ class Training:
     def _fold(self, teacher: nn.Module, method: Method) -> Folded:
         """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
         example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
-        taps = taps_of(teacher)
-        return fold_batchnorm(teacher, example, taps={name: taps[name] for name in method.taps if name in taps})
-
-    def _context(self, student: nn.Module, teacher: nn.Module | None) -> BuildContext:
-        example = next(plain_batches(self.train_set, 2)).images[0].cpu()
-        return BuildContext(
-            student=student,
-            teacher=teacher,
-            student_shapes=dry_shapes(student, example, taps_of(student)),
-            teacher_shapes=dry_shapes(teacher, example, taps_of(teacher)) if teacher is not None else None,
-            teacher_taps=taps_of(teacher),
-            facts=self.train_set.facts(),
-        )
+        taps = {name: path for name, path in self._taps[1].items() if name in method.taps}
+        return fold_batchnorm(teacher, example, taps=taps)
 
 
-def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Parallel) -> None:
+def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:
     """Raise the faults of a recipe that would show only once its teacher is there, which may take hours.
 
     Raises:
@@ -281,10 +296,20 @@ def refuse_early(recipe: Recipe, splits: Splits, places: Places, parallel: Paral
     """
     Supply(recipe, splits, parallel)
     settings = recipe.teacher
-    if settings is None or settings.recipe is None:
+    if settings is None or settings.recipe is None or settings.also:
         return
     if finished(teacher_folder(places.teachers, settings.recipe)):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
-        network = create(settings.network, num_classes=len(splits.train.classes), in_channels=splits.train.shape[1])
-        Training(recipe, splits, Teacher(network.eval().requires_grad_(False), settings.network, "", None), parallel)
+        Training(recipe, splits, untrained(settings, splits.train), parallel)
+
+
+def _started(settings: NetworkSettings, images: Images) -> nn.Module:
+    """The network, with what it starts from."""
+    classes, channels = len(images.classes), images.shape[1]
+    network = build_network(
+        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
+    )
+    if settings.weights is not None:
+        load_all_but_head(network, settings.weights)
+    return network

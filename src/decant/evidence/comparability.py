@@ -10,6 +10,9 @@ from decant.evidence.runs import Run
 _SHARED = ("data", "student", "train")
 """Parts of the recipe that must be the same in all runs."""
 
+_OPTIMIZER = "train.optimizer"
+"""May differ from method to method, and is then shown among the settings."""
+
 _SHOWN = 8
 """Differences that an error lists before it only counts them."""
 
@@ -29,14 +32,14 @@ def compare_runs(
         control: group of the weight-matched control, CE + w KL; None in the result where there is no such group.
         baseline: group of the student trained without a teacher; the same.
         notes: sentences that belong beside the numbers, such as how the task was chosen. One is added where the runs
-            differ in device, threads, processes, precision, versions or source: that is no reason to refuse them; and
-            one where all seeds share their views.
+            differ in device, threads, processes, precision, versions or source: that is no reason to refuse them; one
+            where methods have optimisers of their own; and one where all seeds share their views.
         tuning: name -> how a setting of that method was chosen; nothing for a method whose settings were given.
 
     Raises:
         ValueError: a run is unfinished; a seed is missing or there twice; or the runs differ in more than their method
-            and seed: in epochs, split, data, images judged on, student, training (tuned settings may differ) or the
-            teacher of a seed.
+            and seed: in epochs, split, data, images judged on, student, training (tuned settings and the optimiser may
+            differ) or the teacher of a seed.
 
     See Also:
         decant.evidence.verdict: what may be said about the result.
@@ -56,8 +59,9 @@ def compare_runs(
     summaries = [run.summary for runs in groups.values() for run in runs if run.summary is not None]
     teachers = {teacher["sha256"]: teacher for summary in summaries if (teacher := summary.get("teacher"))}
     mixed = describe_mixed_environments([run for runs in groups.values() for run in runs])
+    optimizers = _several_optimizers(groups)
     return Comparison(
-        results=tuple(_result(name, runs, tuning.get(name)) for name, runs in groups.items()),
+        results=tuple(_result(name, runs, tuning.get(name), optimizers is not None) for name, runs in groups.items()),
         baseline=baseline,
         control=control,
         split=first.split,
@@ -66,8 +70,18 @@ def compare_runs(
         student=first.recipe.get("student", {}),
         parameters=summaries[0].get("parameters"),
         teachers=tuple(teachers.values()),
-        notes=(*notes, *(note for note in (_one_view_seed(first, len(first_runs)), mixed) if note is not None)),
+        notes=(*notes, *(note for note in (optimizers, _one_view_seed(first, len(first_runs)), mixed) if note)),
     )
+
+
+def _several_optimizers(groups: Mapping[str, Sequence[Run]]) -> str | None:
+    """What methods with optimisers of their own do not show."""
+    given = {name: runs[0].optimizer for name, runs in groups.items()}
+    first, *others = given.values()
+    if all(other == first for other in others):
+        return None
+    told = ", ".join(f"{name} by {optimizer['name']}" for name, optimizer in given.items())
+    return f"Not all methods were trained by one optimiser ({told}): a difference between them may be the optimiser's."
 
 
 def _one_view_seed(run: Run, seeds: int) -> str | None:
@@ -81,12 +95,12 @@ def _one_view_seed(run: Run, seeds: int) -> str | None:
     )
 
 
-def _result(name: str, runs: Sequence[Run], tuning: Tuning | None) -> MethodResult:
+def _result(name: str, runs: Sequence[Run], tuning: Tuning | None, with_optimizer: bool) -> MethodResult:
     ordered = sorted(runs, key=lambda run: run.seed)
     return MethodResult(
         name=name,
         method=ordered[0].method,
-        settings=ordered[0].settings,
+        settings=ordered[0].settings | ({"optimizer": dict(ordered[0].optimizer)} if with_optimizer else {}),
         last={run.seed: run.last_top1 for run in ordered},
         best={run.seed: run.best_top1 for run in ordered},
         seconds={run.seed: float((run.summary or {})["seconds"]) for run in ordered},
@@ -123,7 +137,11 @@ def _check_group(name: str, runs: Sequence[Run]) -> None:
             )
         by_seed[run.seed] = run
     for run in runs[1:]:
-        if found := list(_differences(runs[0].recipe["method"], run.recipe["method"], "method")):
+        pairs = (
+            (runs[0].recipe["method"], run.recipe["method"], "method"),
+            (runs[0].optimizer, run.optimizer, _OPTIMIZER),
+        )
+        if found := [difference for pair in pairs for difference in _differences(*pair)]:
             raise ValueError(
                 f"expected one setting for all runs of {name}, {runs[0].path} and {run.path} differ: {found[0]}"
             )
@@ -133,7 +151,7 @@ def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning
     """Refuse whatever differs between the runs besides the method, the seed and what was tuned."""
     first_name, first_runs = next(iter(groups.items()))
     first, seeds = first_runs[0], {run.seed for run in first_runs}
-    tuned = {item.parameter for item in tuning.values()}
+    allowed = {_OPTIMIZER, *(item.parameter for item in tuning.values())}
     found: list[str] = []
     for name, runs in groups.items():
         if (these := {run.seed for run in runs}) != seeds:
@@ -146,7 +164,7 @@ def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning
             found += [
                 f"{difference} (the first in {first.path}, the second in {run.path})"
                 for part, expected, got in pairs
-                for difference in _differences(expected, got, part, tuned)
+                for difference in _differences(expected, got, part, allowed)
             ]
     found += _judged_differences([run for runs in groups.values() for run in runs])
     if found:

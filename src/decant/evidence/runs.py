@@ -50,6 +50,12 @@ class Run:
         return parts if isinstance(self.recipe["method"], list) else parts[self.method]
 
     @property
+    def optimizer(self) -> Mapping[str, Any]:
+        """What trained it; SGD where the recipe is from before there was another."""
+        found: Mapping[str, Any] = self.recipe.get("train", {}).get("optimizer", {"name": "sgd"})
+        return found
+
+    @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.summary is not None

@@ -3,6 +3,7 @@
 from decant.losses.at import at_loss
 from decant.losses.chunked_linear import chunked_linear_dkd_loss
 from decant.losses.crd import nce_loss
+from decant.losses.crld import CRLDTerms, crld_loss, crld_terms
 from decant.losses.decoupled import DKDTerms
 from decant.losses.dist import DISTTerms, dist_loss, dist_terms
 from decant.losses.dkd import dkd_loss, dkd_terms
@@ -11,6 +12,7 @@ from decant.losses.hcl import hcl_loss
 from decant.losses.kd import kd_loss
 from decant.losses.kdsvd import kdsvd_loss
 from decant.losses.luminet import luminet_loss
+from decant.losses.mlkd import MLKDTerms, mlkd_loss, mlkd_terms
 from decant.losses.nd import nd_loss
 from decant.losses.nkd import NKDTerms, nkd_loss, nkd_terms
 from decant.losses.nst import nst_loss
@@ -18,19 +20,25 @@ from decant.losses.ofd import ofd_loss
 from decant.losses.pkt import pkt_loss
 from decant.losses.rkd import rkd_loss
 from decant.losses.rld import RLDTerms, rld_loss, rld_terms
+from decant.losses.sdd import SDDTerms, region_means, sdd_terms
 from decant.losses.sp import sp_loss
 from decant.losses.standardise import standardise_logits
 from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
 
 __all__ = [
+    "CRLDTerms",
     "DISTTerms",
     "DKDTerms",
     "GDKDTerms",
+    "MLKDTerms",
     "NKDTerms",
     "RLDTerms",
+    "SDDTerms",
     "at_loss",
     "chunked_linear_dkd_loss",
+    "crld_loss",
+    "crld_terms",
     "dist_loss",
     "dist_terms",
     "dkd_loss",
@@ -41,6 +49,8 @@ __all__ = [
     "kd_loss",
     "kdsvd_loss",
     "luminet_loss",
+    "mlkd_loss",
+    "mlkd_terms",
     "nce_loss",
     "nd_loss",
     "nkd_loss",
@@ -48,9 +58,11 @@ __all__ = [
     "nst_loss",
     "ofd_loss",
     "pkt_loss",
+    "region_means",
     "rkd_loss",
     "rld_loss",
     "rld_terms",
+    "sdd_terms",
     "sp_loss",
     "standardise_logits",
     "ttm_loss",

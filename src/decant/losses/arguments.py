@@ -1,6 +1,7 @@
 """What every loss accepts: checks that say what was expected and what came, and the type that the work is done in."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -57,6 +58,21 @@ def check_batch(student: Tensor, teacher: Tensor) -> None:
         raise ValueError(
             "this loss compares the samples of a batch, so logits must be (N, C) with at least one sample, got "
             f"{tuple(student.shape)}"
+        )
+
+
+def check_views(students: Sequence[Tensor], teachers: Sequence[Tensor]) -> None:
+    """Raise unless each is the pair of logits (N, C, ...) of a weak and a strong view, all of one shape."""
+    for name, views in (("students", students), ("teachers", teachers)):
+        if isinstance(views, Tensor) or len(views) != 2:
+            got = "one tensor" if isinstance(views, Tensor) else f"{len(views)} of them"
+            raise ValueError(f"{name} must be the logits of two views of the same samples, (weak, strong), got {got}")
+    for student, teacher in zip(students, teachers, strict=True):
+        check_logits(student, teacher)
+    if students[0].shape != students[1].shape:
+        raise ValueError(
+            "both views must be of the same samples, got logits "
+            f"{tuple(students[0].shape)} of the weak and {tuple(students[1].shape)} of the strong one"
         )
 
 

@@ -11,7 +11,7 @@ from torch.autograd import Function, forward_ad
 from decant.losses.decoupled import DKDTerms, terms_for_class
 from decant.losses.divergence import kl, softmax
 from decant.losses.reduction import Reduction, leave_out, reduce
-from decant.losses.rows import Problem, Rows, measure, weighted_rows, write_gradient
+from decant.losses.rows import Problem, Rows, joined, measure, weighted_rows, write_gradient
 
 
 def serves(temperature: float | Tensor) -> bool:
@@ -108,9 +108,13 @@ class _Separate(Function):
             terms, upstream = _plain(problem, reduction), (of_tckd, of_nckd)
             return _differentiable(terms, problem.student, upstream), *(None,) * 5
         factor = temperature / (problem.counted_rows() if reduction == "mean" else 1.0)
-        own, others = ((upstream * factor).view(-1, 1) for upstream in (of_tckd, of_nckd))
+        own, others = of_tckd * factor, of_nckd * factor
+        if reduction == "none":
+            own, others = own.unsqueeze(1), others.unsqueeze(1)
         if isinstance(ctx.kept, Tensor):
-            return _kernels().backward(problem, ctx.kept, own, others), *(None,) * 5
+            return _kernels().backward(problem, ctx.kept, own.view(-1, 1), others.view(-1, 1)), *(None,) * 5
+        if len(ctx.kept) == 1:
+            return write_gradient(ctx.kept[0], problem, own, others), *(None,) * 5
         gradient = torch.empty_like(problem.student, dtype=problem.dtype, memory_format=torch.contiguous_format)
         room = None if ctx.kept else problem.room()
         for number, (part, block) in enumerate(problem.blocks()):
@@ -171,7 +175,7 @@ def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Te
         nckd.append(rows.nckd)
         if problem.is_kept:
             kept.append(rows)
-    return _reduced(torch.cat(tckd), factor, reduction), _reduced(torch.cat(nckd), factor, reduction), kept
+    return _reduced(joined(tckd), factor, reduction), _reduced(joined(nckd), factor, reduction), kept
 
 
 def _reduced(values: Tensor, factor: float | Tensor, reduction: Reduction) -> Tensor:

@@ -129,25 +129,22 @@ def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows
     p_total, q_total = (total := weights.sum(2, keepdim=True)).unbind()
     surplus, tckd = None, None
     if target is not None:
-        surplus, tckd = _binary(own.sub_(shift).div_(temperature), total)
+        surplus, tckd = _binary(own.sub_(shift), total, temperature)
         scaled.scatter_(2, where, 0.0)  # from -inf, whose difference would be NaN
     p_scaled, q_scaled = scaled.unbind()
     gaps = p_scaled.sub_(q_scaled).mul_(p)
-    nckd = gaps.sum(1, keepdim=True).mul_(_LN_2).div_(p_total).add_((q_total / p_total).log_())
+    nckd = (q_total / p_total).log_().addcdiv_(gaps.sum(1, keepdim=True), p_total, value=_LN_2)
     return Rows(p, q, p_total, q_total, surplus, tckd, nckd)
 
 
-def _binary(own: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    """The target's z/T and the others' sum of weights, (2, n, 1) -> surplus of the student, divergence, (n, 1) each."""
-    log_odds = own - total.log()
-    p_yes, q_yes = F.logsigmoid(log_odds).unbind()
-    p_no, q_no = F.logsigmoid(-log_odds).unbind()
-    # The teacher's probabilities weigh the logarithms and so come from the odds themselves: see losses/divergence.py.
-    # They are 1 : odds against; beyond 1e30 the first is 0 in any case, and nothing may overflow.
-    against = own[0].neg_().exp_().mul_(total[0]).clamp_(max=1e30)
-    divergence = torch.addcmul(p_yes - q_yes, against, p_no - q_no).div_(against + 1.0)
-    p_target, q_target = log_odds.sigmoid_().unbind()
-    return q_target - p_target, divergence
+def _binary(own: Tensor, total: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """The target's z and the others' sum of weights, (2, n, 1) -> surplus of the student, divergence, (n, 1) each."""
+    against = torch.sub(total.log(), own, alpha=1 / temperature)  # log odds
+    # Yes and no in one tensor, (2, 2, n, 1), as both networks are: each operation is called once for all four.
+    odds = torch.stack((-against, against))
+    p_log, q_log = F.logsigmoid(odds).unbind(1)
+    p, q = odds.sigmoid_().unbind(1)
+    return q[0] - p[0], (p_log - q_log).mul_(p).sum(0)
 
 
 def write_gradient(
@@ -179,4 +176,9 @@ def weighted_rows(
             write_gradient(rows, block, alpha * inside, beta * inside, out=gradient[part])
         value = rows.nckd.mul_(beta)
         values.append(value if rows.tckd is None else value.add_(rows.tckd, alpha=alpha))
-    return values[0] if len(values) == 1 else torch.cat(values)
+    return joined(values)
+
+
+def joined(blocks: list[Tensor]) -> Tensor:
+    """Blocks of rows, one after the other; without a copy where there is one."""
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)

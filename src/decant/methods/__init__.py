@@ -4,6 +4,8 @@ from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
 from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
+from decant.methods.crld import CRLD, CRLDSettings
+from decant.methods.ctkd import CTKD, CTKDSettings
 from decant.methods.dist import DIST, DISTSettings
 from decant.methods.dkd import DKD, DKDSettings
 from decant.methods.fitnet import FitNet, FitNetSettings
@@ -11,6 +13,7 @@ from decant.methods.gdkd import GDKD, GDKDSettings
 from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
+from decant.methods.mlkd import MLKD, MLKDSettings
 from decant.methods.nckd import NCKD, NCKDSettings
 from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
@@ -20,9 +23,12 @@ from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
 from decant.methods.rld import RLD, RLDSettings
+from decant.methods.sdd import SDD, SDDSettings
+from decant.methods.simkd import SimKD, SimKDSettings
+from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
-from decant.methods.total import weighted_total
+from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
 
@@ -49,18 +55,26 @@ METHODS: dict[str, type[MethodSettings]] = {
     "rld": RLDSettings,
     "gdkd": GDKDSettings,
     "nd": NDSettings,
+    "mlkd": MLKDSettings,
+    "crld": CRLDSettings,
+    "ctkd": CTKDSettings,
+    "sdd": SDDSettings,
+    "simkd": SimKDSettings,
 }
 """Every method by the name that a recipe gives it."""
 
 __all__ = [
     "AT",
     "CRD",
+    "CRLD",
+    "CTKD",
     "DIST",
     "DKD",
     "GDKD",
     "KD",
     "KDSVD",
     "METHODS",
+    "MLKD",
     "NCKD",
     "ND",
     "NKD",
@@ -69,11 +83,14 @@ __all__ = [
     "PKT",
     "RKD",
     "RLD",
+    "SDD",
     "SP",
     "TTM",
     "VID",
     "ATSettings",
     "CRDSettings",
+    "CRLDSettings",
+    "CTKDSettings",
     "Composed",
     "ComposedSettings",
     "DISTSettings",
@@ -85,6 +102,7 @@ __all__ = [
     "KDSettings",
     "LumiNet",
     "LumiNetSettings",
+    "MLKDSettings",
     "NCKDSettings",
     "NDSettings",
     "NKDSettings",
@@ -95,10 +113,15 @@ __all__ = [
     "RLDSettings",
     "ReviewKD",
     "ReviewKDSettings",
+    "SDDSettings",
     "SPSettings",
+    "SimKD",
+    "SimKDSettings",
+    "Source",
     "Supervised",
     "SupervisedSettings",
     "TTMSettings",
     "VIDSettings",
+    "divided_total",
     "weighted_total",
 ]

@@ -53,6 +53,16 @@ def mean_regressor(in_channels: int, channels: int) -> nn.Sequential:
     )
 
 
+def projector(in_channels: int, channels: int, factor: int) -> nn.Sequential:
+    """1x1, 3x3 and 1x1 convolutions, each with BN and ReLU, ``factor`` times narrower inside than ``channels``."""
+    inside = channels // factor
+    layers: list[nn.Module] = []
+    for before, after, kernel in ((in_channels, inside, 1), (inside, inside, 3), (inside, channels, 1)):
+        convolution = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
 class Embedding(nn.Module):
     """A linear map of vectors (N, D) onto the unit sphere of ``dimension`` dimensions."""
 

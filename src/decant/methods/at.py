@@ -10,6 +10,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.losses import at_loss
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_stages
 
 
@@ -18,6 +19,7 @@ class ATSettings:
     """Settings of :class:`AT`: ``task_weight`` CE + ``weight`` AT; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2017, "arXiv:1612.03928")
 
     name: Literal["at"] = "at"
     task_weight: float = 1.0

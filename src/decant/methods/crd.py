@@ -11,6 +11,7 @@ from decant.methods.adapters import Embedding
 from decant.methods.checks import require_positive, require_weights, require_whole
 from decant.methods.contrast import Contrast
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_vectors
 
 
@@ -19,6 +20,7 @@ class CRDSettings:
     """Settings of :class:`CRD`: ``task_weight`` CE + ``weight`` (NCE + NCE); the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2020, "arXiv:1910.10699")
 
     name: Literal["crd"] = "crd"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import dist_terms
 from decant.methods.checks import require_temperature, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class DISTSettings:
     """Settings of :class:`DIST`: ``task_weight`` CE + ``inter_weight`` inter + ``intra_weight`` intra."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2022, "arXiv:2205.10536")
 
     name: Literal["dist"] = "dist"
     task_weight: float = 1.0

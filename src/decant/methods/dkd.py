@@ -8,6 +8,7 @@ from torch import Tensor
 from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.losses import dkd_terms, standardise_logits
 from decant.methods.checks import require_flag, require_temperature, require_warmup, require_weights
+from decant.methods.source import Source
 from decant.methods.task import hard_loss
 from decant.methods.warmup import linear_warmup
 
@@ -21,6 +22,7 @@ class DKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2022, "arXiv:2203.08679")
 
     name: Literal["dkd"] = "dkd"
     task_weight: float = 1.0

@@ -10,6 +10,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.methods.adapters import hint_regressor
 from decant.methods.checks import require_weights, require_whole
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_maps
 
 
@@ -18,6 +19,7 @@ class FitNetSettings:
     """Settings of :class:`FitNet`: ``task_weight`` CE + ``weight`` MSE of a hint; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2015, "arXiv:1412.6550")
 
     name: Literal["fitnet"] = "fitnet"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import gdkd_terms
 from decant.methods.checks import require_temperature, require_warmup, require_weights, require_whole
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class GDKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2025, "arXiv:2512.04625")
 
     name: Literal["gdkd"] = "gdkd"
     task_weight: float = 1.0

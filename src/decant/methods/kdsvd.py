@@ -9,6 +9,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.losses import kdsvd_loss
 from decant.methods.checks import require_weights, require_whole
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_stages
 
 
@@ -17,6 +18,7 @@ class KDSVDSettings:
     """Settings of :class:`KDSVD`: ``task_weight`` CE + ``weight`` KDSVD; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2018, "arXiv:1807.06819")
 
     name: Literal["kdsvd"] = "kdsvd"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import luminet_loss
 from decant.methods.checks import require_temperature, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class LumiNetSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2023, "arXiv:2310.03669")
 
     name: Literal["luminet"] = "luminet"
     task_weight: float = 2.0

@@ -10,6 +10,7 @@ from decant.interfaces import BuildContext
 from decant.losses import dkd_terms
 from decant.methods.checks import require_flag, require_temperature, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 Samples = Literal["all", "confident", "unsure"]
 
@@ -23,6 +24,8 @@ class NCKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    source: ClassVar[Source] = Source(2022, "arXiv:2203.08679")
 
     name: Literal["nckd"] = "nckd"
     task_weight: float = 1.0

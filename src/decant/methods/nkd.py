@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import nkd_terms
 from decant.methods.checks import require_temperature, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class NKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2023, "arXiv:2303.13005")
 
     name: Literal["nkd"] = "nkd"
     task_weight: float = 1.0

@@ -14,6 +14,7 @@ from decant.losses.features import added, at_one_size
 from decant.methods.adapters import connector
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_maps, paired_stages
 
 
@@ -22,6 +23,7 @@ class OFDSettings:
     """Settings of :class:`OFD`: ``task_weight`` CE + ``weight`` OFD; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2019, "arXiv:1904.01866")
 
     name: Literal["ofd"] = "ofd"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.losses import pkt_loss
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class PKTSettings:
     """Settings of :class:`PKT`: ``task_weight`` CE + ``weight`` PKT; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2018, "arXiv:1803.10837")
 
     name: Literal["pkt"] = "pkt"
     task_weight: float = 1.0

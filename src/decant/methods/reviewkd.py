@@ -10,6 +10,7 @@ from decant.losses import hcl_loss
 from decant.methods.adapters import AttentionFusion
 from decant.methods.checks import require_warmup, require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import Shape, paired_maps, paired_stages, paired_vectors
 
 MOST_CHANNELS = 512
@@ -23,6 +24,7 @@ class ReviewKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2021, "arXiv:2104.09044")
 
     name: Literal["reviewkd"] = "reviewkd"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.losses import rkd_loss
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class RKDSettings:
     """Settings of :class:`RKD`: ``task_weight`` CE + ``weight`` RKD; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2019, "arXiv:1904.05068")
 
     name: Literal["rkd"] = "rkd"
     task_weight: float = 1.0

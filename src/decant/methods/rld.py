@@ -1,4 +1,4 @@
-"""Refined logit distillation (Sun, Chen, Lyu, Chen, Chen, Wang 2024, arXiv:2408.07703)."""
+"""Refined logit distillation (Sun, Chen, Lyu, Chen, Chen, Wang 2025, arXiv:2408.07703)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import rld_terms
 from decant.methods.checks import require_positive, require_temperature, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class RLDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2025, "arXiv:2408.07703")
 
     name: Literal["rld"] = "rld"
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from decant.interfaces import Batch, BuildContext, Outputs
 from decant.losses import sp_loss
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_stages
 
 
@@ -17,6 +18,7 @@ class SPSettings:
     """Settings of :class:`SP`: ``task_weight`` CE + ``weight`` SP; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2019, "arXiv:1907.09682")
 
     name: Literal["sp"] = "sp"
     task_weight: float = 1.0

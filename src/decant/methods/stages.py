@@ -19,6 +19,7 @@ def paired_stages(context: BuildContext, method: str) -> tuple[str, ...]:
         raise ValueError(
             f"{method} compares all stages after the stem, paired by position, but the student has "
             f"{', '.join(student) or 'none'} and the teacher {', '.join(teacher) or 'none'}; name as many of both: "
+            'student.taps = { stage1 = "module path", ... } and teacher.taps in a recipe, or '
             'Distiller(..., student_taps={"stage1": module path, ...}, teacher_taps={...})'
         )
     return student
@@ -46,7 +47,7 @@ def _paired(
         if missing := [tap for tap in taps if tap not in shapes]:
             raise ValueError(
                 f"{method} needs the {role}'s features {missing}, but the {role} names {sorted(shapes) or 'none'}; "
-                f"give Distiller(..., {role}_taps={{name: module path}})"
+                f"give {role}.taps in a recipe, or Distiller(..., {role}_taps={{name: module path}})"
             )
         for tap in taps:
             if len(shapes[tap]) != wanted[1]:

@@ -32,3 +32,26 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
     for term in weighted[1:]:
         total = total + term
     return total
+
+
+def divided_total(terms: Mapping[str, Tensor], weights: Mapping[str, float], task: str) -> tuple[Tensor, Tensor]:
+    """The weighted total in two: the task's own term, and the sum of all others.
+
+    Raises:
+        ValueError: as for :func:`weighted_total`; or one of the two has no term.
+
+    >>> terms = {"hard": torch.tensor(2.0), "kd": torch.tensor(3.0), "at": torch.tensor(1.0)}
+    >>> [float(part) for part in divided_total(terms, {"hard": 0.5, "kd": 0.25, "at": 2.0}, "hard")]
+    [1.0, 2.75]
+    """
+    others = (terms.keys() | weights.keys()) - {task}
+    if task not in weights or not others:
+        raise ValueError(f"a loss in two needs the task's own term {task!r} and another, got {', '.join(weights)}")
+    own, rest = (
+        weighted_total(
+            {name: term for name, term in terms.items() if name in names},
+            {name: weight for name, weight in weights.items() if name in names},
+        )
+        for names in ({task}, others)
+    )
+    return own, rest

@@ -9,6 +9,7 @@ from decant.interfaces import BuildContext
 from decant.losses import ttm_loss
 from decant.methods.checks import require_flag, require_positive, require_warmup, require_weights
 from decant.methods.logit_method import LogitMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class TTMSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2024, "arXiv:2402.11148")
 
     name: Literal["ttm"] = "ttm"
     task_weight: float = 1.0

@@ -13,6 +13,7 @@ from decant.losses.features import added, at_one_size
 from decant.methods.adapters import mean_regressor
 from decant.methods.checks import require_positive, require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_maps, paired_stages
 
 
@@ -21,6 +22,7 @@ class VIDSettings:
     """Settings of :class:`VID`: ``task_weight`` CE + ``weight`` VID; the CIFAR-100 protocol's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2019, "arXiv:1904.05835")
 
     name: Literal["vid"] = "vid"
     task_weight: float = 1.0

@@ -1,6 +1,7 @@
 """What all networks of the zoo have in common: logits out, named inner stages, and how they start."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ class ZooNetwork(nn.Module, ABC):
     Attributes:
         taps: tap name -> path in ``named_modules()``. ``stage0`` is the stem and ``stage1`` .. ``stageN`` follow, each
             the last feature of its stage, (N, channels, H, W); ``stageN.pre`` (not for the stem) is the same stage
-            before its last ReLU; ``pooled`` is the vector (N, D) that the classifier reads.
+            before its last ReLU; ``map`` is the last feature map (N, D, H, W), which nothing but its mean is made of;
+            ``pooled`` is that mean, the vector (N, D) that the classifier reads.
     """
 
     taps: Mapping[str, str]
@@ -28,12 +30,12 @@ def stage_taps(stem: str, stages: Sequence[tuple[str, str]], pooled: str = "pool
     for number, (after, before) in enumerate(stages, start=1):
         taps[f"stage{number}"] = after
         taps[f"stage{number}.pre"] = before
-    return taps | {"pooled": pooled}
+    return taps | {"map": f"{pooled}.map", "pooled": pooled}
 
 
 def global_average_pool() -> nn.Sequential:
-    """(N, D, H, W) -> (N, D): the mean over all positions, as one module so that the vector has a path."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    """(N, D, H, W) -> (N, D): the mean over all positions, as modules so that the vector and the map have paths."""
+    return nn.Sequential(OrderedDict(map=nn.Identity(), mean=nn.AdaptiveAvgPool2d(1), vector=nn.Flatten()))
 
 
 def initialise_convolutions(network: nn.Module) -> None:

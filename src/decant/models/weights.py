@@ -40,6 +40,41 @@ def load_weights(network: nn.Module, source: "str | os.PathLike[str] | Mapping[s
     >>> torch.equal(fresh.weight, trained.weight)
     True
     """
+    expected, given = _expected_and_given(network, source)
+    _load(network, expected, given)
+
+
+def load_all_but_head(network: nn.Module, source: "str | os.PathLike[str] | Mapping[str, object]") -> tuple[str, ...]:
+    """Load a state dict of the same network over another number of classes: the classifier stays as it is.
+
+    Left as they are are only tensors that differ in their first dimension alone, the classes, all of one module. All
+    else is as in :func:`load_weights`.
+
+    Returns:
+        The keys that were left; none where the number of classes is the same, and the classifier is loaded too.
+
+    Raises:
+        ValueError, TypeError, OSError: as :func:`load_weights`.
+
+    >>> load_all_but_head(nn.Linear(2, 3), nn.Linear(2, 5).state_dict())
+    ('weight', 'bias')
+    """
+    expected, given = _expected_and_given(network, source)
+    other = [
+        key
+        for key, value in expected.items()
+        if key in given and given[key].shape != value.shape and given[key].shape[1:] == value.shape[1:]
+    ]
+    if len({key.rpartition(".")[0] for key in other}) != 1:  # nothing, or more than a classifier
+        other = []
+    _load(network, expected, given | {key: expected[key] for key in other})
+    return tuple(other)
+
+
+def _expected_and_given(
+    network: nn.Module, source: "str | os.PathLike[str] | Mapping[str, object]"
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the network holds, and what the source has for it."""
     if isinstance(source, Mapping):
         content: object = source
     elif isinstance(source, (str, os.PathLike)):
@@ -51,6 +86,10 @@ def load_weights(network: nn.Module, source: "str | os.PathLike[str] | Mapping[s
     for key, value in expected.items():
         if key.rpartition(".")[2] == _COUNTER:
             given.setdefault(key, torch.zeros_like(value))
+    return expected, given
+
+
+def _load(network: nn.Module, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     _check_fit(expected, given)
     converted = {key: given[key].to(value) for key, value in expected.items()}
     _check_finite(converted)

@@ -76,7 +76,7 @@ def create(name: str, *, num_classes: int = 100, in_channels: int | None = None)
 
     >>> network = create("resnet20", num_classes=10)
     >>> list(network.taps)
-    ['stage0', 'stage1', 'stage1.pre', 'stage2', 'stage2.pre', 'stage3', 'stage3.pre', 'pooled']
+    ['stage0', 'stage1', 'stage1.pre', 'stage2', 'stage2.pre', 'stage3', 'stage3.pre', 'map', 'pooled']
     """
     require_network(name)
     counts = (

@@ -1,29 +1,61 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
 from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
-from decant.recipe.loader import RecipeError, load_recipe, recipe_from_dict, recipe_hash, recipe_to_dict
-from decant.recipe.settings import NetworkSettings, Recipe, TeacherSettings
+from decant.recipe.loader import (
+    AnyRecipe,
+    RecipeError,
+    load_as,
+    load_recipe,
+    recipe_as,
+    recipe_from_dict,
+    recipe_hash,
+    recipe_to_dict,
+    task_of,
+    with_overrides,
+)
+from decant.recipe.own_methods import code_files, named_code
+from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
-from decant.recipe.training import Cosine, MultiStep, OneCycle, Schedule, TrainSettings
+from decant.recipe.training import (
+    Cosine,
+    DOTSettings,
+    MultiStep,
+    OneCycle,
+    OptimizerSettings,
+    Schedule,
+    SGDSettings,
+    TrainSettings,
+)
 
 __all__ = [
     "KD_MATCHED",
+    "AnyRecipe",
     "CompareSettings",
     "Cosine",
+    "DOTSettings",
     "MultiStep",
     "NetworkSettings",
     "OneCycle",
+    "OptimizerSettings",
     "Recipe",
     "RecipeError",
+    "SGDSettings",
     "Schedule",
+    "SightSettings",
     "TeacherSettings",
     "TrainSettings",
+    "code_files",
     "find_recipe",
+    "load_as",
     "load_recipe",
     "method_settings",
+    "named_code",
+    "recipe_as",
     "recipe_from_dict",
     "recipe_hash",
     "recipe_to_dict",
     "shipped_recipes",
+    "task_of",
     "with_candidate",
+    "with_overrides",
 ]

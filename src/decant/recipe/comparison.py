@@ -1,13 +1,13 @@
 """What a recipe says about comparing methods: their settings, and how the free one of each is tuned."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, cast, get_type_hints
 
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe.by_name import MethodByName
+from decant.recipe.training import OptimizerSettings
 
 KD_MATCHED = "kd-matched"
 """The control: classical distillation with DKD's task weight, warm-up and temperature, and a weight of its own."""
@@ -22,6 +22,7 @@ class CompareSettings:
         tune: name -> one setting -> its candidates; each candidate is trained with seeds that are not shown, and judged
             on validation images that no network is trained on. Every tuned method has the same number of candidates.
             The setting of a part of a composed method goes by the part's name: ``dkd.beta``.
+        optimizers: the optimiser of a method where it is another than ``train.optimizer``, by the same names.
         tuning_seeds: seeds per candidate.
         notes: sentences that belong beside the numbers, such as how the other settings were chosen.
     """
@@ -30,6 +31,7 @@ class CompareSettings:
 
     methods: dict[str, MethodByName] = field(default_factory=dict)
     tune: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    optimizers: dict[str, OptimizerSettings] = field(default_factory=dict)
     tuning_seeds: int = 1
     notes: tuple[str, ...] = ()
 
@@ -99,14 +101,14 @@ def with_candidate(settings: MethodSettings, parameter: str, value: float) -> Me
             )
         parts = (with_candidate(part, own, value) if part.name == name else part for part in settings.parts)
         return ComposedSettings(tuple(parts))
-    fields: Mapping[str, Any] = getattr(settings, "__dataclass_fields__", {})
-    if parameter not in fields or parameter == "name":
-        names = [name for name in fields if name != "name"]
+    kinds = get_type_hints(type(settings))
+    names = [each.name for each in fields(cast(Any, settings)) if each.name not in ("name", "sha256")]
+    if parameter not in names:
         raise ValueError(f"{type(settings).__name__} has no setting {parameter!r} to tune; it has: {', '.join(names)}")
-    if fields[parameter].type is bool:
+    if kinds[parameter] is bool:
         raise ValueError(f"{parameter} is true or false, not a number to tune; compare it as methods of their own")
     # Candidates are real numbers; a setting that counts something stays whole, as recipes demand.
-    if fields[parameter].type is int:
+    if kinds[parameter] is int:
         if not float(value).is_integer():
             raise ValueError(f"{parameter} is a whole number, got {value}")
         value = int(value)

@@ -9,21 +9,22 @@ from pydantic import ValidationError
 
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS
-from decant.recipe.by_name import FORMS
+from decant.recipe.by_name import FORMS, TAGS
+from decant.recipe.own_methods import Load
 from decant.recipe.settings import Recipe
 
 
-def explain(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
+def explain(error: ValidationError, values: Mapping[str, Any], code: Load, recipe: type[Any] = Recipe) -> list[str]:
     """One sentence per fault: the dotted key, what was expected, what came, and the nearest right name."""
-    return [_sentence(dict(fault), values) for fault in error.errors()]
+    return [_sentence(dict(fault), values, code, recipe) for fault in error.errors()]
 
 
-def _sentence(fault: dict[str, Any], values: Mapping[str, Any]) -> str:
-    location, owner = _follow(fault["loc"], values)
+def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load, recipe: type[Any]) -> str:
+    location, owner = _follow(fault["loc"], values, code, recipe)
     key = ".".join(location) or "recipe"
     kind = fault["type"]
     if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
-        names = [name for name in _field_names(owner) if name != "name"]
+        names = [name for name in _field_names(owner) if name not in ("name", "sha256")]
         near = difflib.get_close_matches(location[-1], names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
         return f"{key}: no such setting; {hint}"
@@ -42,14 +43,20 @@ def _sentence(fault: dict[str, Any], values: Mapping[str, Any]) -> str:
     return f"{key}: {fault['msg'][:1].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
 
 
-def _follow(location: tuple[int | str, ...], values: Mapping[str, Any]) -> tuple[list[str], Any]:
+def _follow(
+    location: tuple[int | str, ...], values: Mapping[str, Any], code: Load, recipe: type[Any]
+) -> tuple[list[str], Any]:
     """The key as the user wrote it (without the tags pydantic puts in), and the class that owns its last part."""
-    kind: Any = Recipe
+    kind: Any = recipe
     value: Any = values
     path: list[str] = []
-    owner: Any = Recipe
+    owner: Any = recipe
     for part in location:
         if kind is MethodSettings and part in FORMS:
+            continue
+        if part in TAGS:
+            if part == TAGS[1] and part != location[-1]:  # a fault inside: the class was loaded
+                kind = code(str(value["name"]), value.get("sha256"))
             continue
         tagged = _variants(kind).get(str(part))
         if tagged is not None and isinstance(value, Mapping) and value.get("name") == part:

@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from decant.methods import ComposedSettings
 from decant.recipe.faults import explain
+from decant.recipe.own_methods import beside, code_files, load, loaded_by, refuse
 from decant.recipe.settings import Recipe
+
+DEFAULT_TASK = "classification"
+TASKS = (DEFAULT_TASK, "detection")
+"""What recipes can teach; each task has a dataclass of its own."""
 
 
 class RecipeError(ValueError):
@@ -28,28 +33,72 @@ class RecipeError(ValueError):
         super().__init__(f"{where}: {len(faults)} fault{'s' if len(faults) > 1 else ''} in the recipe\n{lines}")
 
 
+class AnyRecipe(Protocol):
+    """A recipe of any task: a frozen dataclass that knows which part of it decides a result."""
+
+    @property
+    def trained(self) -> "AnyRecipe":
+        """The same without what trains nothing."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=AnyRecipe)
+
+
 @cache
-def _adapter() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)
+def _adapter(kind: type[AnyRecipe]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+def recipe_from_dict(
+    values: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Recipe:
     """The recipe of a plain dictionary, such as a parsed file.
 
+    Args:
+        values: the dictionary.
+        where: what to call it in messages.
+        trust_code: whether the Python files that it takes methods from may be run.
+        same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
+
     Raises:
-        RecipeError: unknown keys, wrong types, impossible values; all of them at once.
+        RecipeError: unknown keys, wrong types, impossible values, code that is not trusted; all of them at once.
     """
+    return recipe_as(Recipe, values, where=where, trust_code=trust_code, same_code_as=same_code_as)
+
+
+def recipe_as(
+    kind: type[Kind],
+    values: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Kind:
+    """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
+    task = values.get("task", DEFAULT_TASK)
+    if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
+        raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
+    code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:
         text = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
     try:
-        return _adapter().validate_json(text, strict=True)
+        recipe = cast(Kind, _adapter(kind).validate_json(text, strict=True, context=code))
+        code_files(recipe)
     except ValidationError as error:
-        raise RecipeError(where, explain(error, values)) from None
+        raise RecipeError(where, explain(error, values, code, kind)) from None
+    except ValueError as error:
+        raise RecipeError(where, [str(error)]) from None
+    return recipe
 
 
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+def recipe_to_dict(recipe: AnyRecipe) -> dict[str, Any]:
     """The recipe as plain JSON values; ``recipe_from_dict`` gives it back."""
     return cast(dict[str, Any], _plain(recipe))
 
@@ -64,13 +113,20 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: AnyRecipe) -> str:
     """Hex digest of all that decides what the recipe trains (what it compares does not)."""
     values = recipe_to_dict(recipe.trained)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_beside: Path | None = None) -> Recipe:
+def load_recipe(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    overrides_beside: Path | None = None,
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Recipe:
     """Read a recipe from a .toml file, or from the recipe.json of a run.
 
     Args:
@@ -78,17 +134,60 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), *, overrides_be
         overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
             A path in it is relative to ``overrides_beside``.
         overrides_beside: a folder; None for the recipe's own.
+        trust_code: whether the Python files that it takes methods from (`method.name = "my_file.py:MyMethod"`) may be
+            run; such a path is relative to the file that names it.
+        same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
 
     Raises:
-        RecipeError: the file is missing or not TOML, or the recipe has faults.
+        RecipeError: the file is missing or not TOML, or the recipe has faults, or code that is not trusted.
     """
+    return load_as(
+        Recipe,
+        path,
+        overrides,
+        overrides_beside=overrides_beside,
+        trust_code=trust_code,
+        same_code_as=same_code_as,
+    )
+
+
+def with_overrides(recipe: Recipe, overrides: Sequence[str], *, where: str = "recipe") -> Recipe:
+    """The same recipe with settings changed, as :func:`load_recipe` changes those of a file.
+
+    Raises:
+        RecipeError: the change has faults; ``where`` says of what.
+    """
+    values = recipe_to_dict(recipe)
+    for override in overrides:
+        _override(values, override)
+    return recipe_from_dict(_inline(values, Path(), seen=()), where=where, same_code_as=recipe)
+
+
+def task_of(path: str | Path, overrides: Sequence[str] = ()) -> str:
+    """What a recipe's file says that is learned."""
+    values = _read(Path(path))
+    for override in overrides:
+        _override(values, override)
+    return str(values.get("task", DEFAULT_TASK))
+
+
+def load_as(
+    kind: type[Kind],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    overrides_beside: Path | None = None,
+    trust_code: bool = False,
+    same_code_as: AnyRecipe | None = None,
+) -> Kind:
+    """Read a recipe as one of this dataclass; arguments and errors as for :func:`load_recipe`."""
     path = Path(path)
     values = _inline(_read(path), path.parent, seen=(path.resolve(),))
     for override in overrides:
         _override(values, override)
     # Paths of the file are resolved by now; what is left to resolve came with an override.
     values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
-    return recipe_from_dict(values, where=str(path))
+    return recipe_as(kind, values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -110,12 +209,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Replace the teacher's recipe path by that recipe, and its weights' path by an absolute one."""
+    """Replace the teacher's recipe path by that recipe, and paths of weights and of methods by absolute ones."""
+    values, compared = dict(values), values.get("compare")
+    if "method" in values:
+        values["method"] = beside(values["method"], folder)
+    if isinstance(compared, dict) and isinstance(compared.get("methods"), dict):
+        methods = {name: beside(method, folder) for name, method in compared["methods"].items()}
+        values["compare"] = {**compared, "methods": methods}
+    if "student" in values:
+        values["student"] = _weights_beside(values["student"], folder)
     teacher = values.get("teacher")
     if not isinstance(teacher, dict):
         return values
-    if isinstance(teacher.get("weights"), str):
-        teacher = {**teacher, "weights": str((folder / teacher["weights"]).resolve())}
+    return {**values, "teacher": _inline_teacher(teacher, folder, seen)}
+
+
+def _weights_beside(network: Any, folder: Path) -> Any:
+    if not isinstance(network, dict) or not isinstance(network.get("weights"), str):
+        return network
+    return {**network, "weights": str((folder / network["weights"]).resolve())}
+
+
+def _inline_teacher(teacher: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    teacher = _weights_beside(teacher, folder)
+    if isinstance(teacher.get("also"), list):
+        also = [_inline_teacher(other, folder, seen) if isinstance(other, dict) else other for other in teacher["also"]]
+        teacher = {**teacher, "also": also}
     if isinstance(teacher.get("recipe"), str):
         path = folder / teacher["recipe"]
         if path.resolve() in seen:
@@ -123,7 +242,9 @@ def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dic
             raise RecipeError(str(seen[0]), [f"teacher.recipe comes back to itself: {chain}"])
         nested = _inline(_read(path), path.parent, (*seen, path.resolve()))
         teacher = {**teacher, "recipe": nested}
-    return {**values, "teacher": teacher}
+    elif isinstance(teacher.get("recipe"), dict):
+        teacher = {**teacher, "recipe": _inline(teacher["recipe"], folder, seen)}
+    return teacher
 
 
 def _override(values: dict[str, Any], override: str) -> None:

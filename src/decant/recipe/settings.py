@@ -1,14 +1,15 @@
 """The recipe: everything that decides a result, and nothing that depends on the machine."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from decant.data import DataSettings
+from decant.data import DataSettings, Interpolation
 from decant.interfaces import MethodSettings
 from decant.methods import ComposedSettings, SupervisedSettings
-from decant.models import require_network
+from decant.models import Option, require_known_network
 from decant.recipe.by_name import MethodByName
-from decant.recipe.comparison import CompareSettings
+from decant.recipe.comparison import CompareSettings, method_settings
 from decant.recipe.training import MultiStep, TrainSettings
 
 MAX_SEED = 2**63 - 1
@@ -16,25 +17,78 @@ MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """A network by its name in ``decant.models``."""
+    """A network by its name, and what it starts from.
+
+    Attributes:
+        name: as :func:`decant.models.build_network` knows it: `resnet20`, `torchvision/NAME`, `timm/NAME`, `hf/NAME`.
+        pretrained: whether it starts from its library's weights, which are downloaded where they are not there.
+        weights: a file of weights to start from; in a file, a path relative to that file. With either of the two, a
+            classifier over another number of classes is a fresh one.
+        taps: feature name -> module path, all that methods can read; none for those that the network names itself.
+        options: further arguments of the library's builder, such as ``img_size``.
+    """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: str
+    taps: dict[str, str] = field(default_factory=dict)
+    pretrained: bool = False
+    weights: str | None = None
+    options: dict[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
-        require_network(self.name)
+        require_known_network(self.name)
+        if self.pretrained and self.weights is not None:
+            raise ValueError("a network starts from pretrained weights or from a file, not from both")
+
+
+@dataclass(frozen=True)
+class SightSettings:
+    """What a teacher was trained to see, where that is not what its student sees.
+
+    Attributes:
+        size: height and width in pixels; none for the student's.
+        mean: of red, green and blue (or of grey), of pixels scaled to 0..1; none for the student's.
+        std: likewise.
+        interpolation: how views are resized to ``size``.
+        channels: "bgr" for a teacher whose channels are in the other order.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    interpolation: Interpolation = "bilinear"
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    def __post_init__(self) -> None:
+        """Refuse what no image has."""
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size is at least 1 pixel, got {self.size}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std are given together, or neither")
+        if self.std is not None and not all(value > 0 for value in self.std):
+            raise ValueError(f"std is above 0, got {list(self.std)}")
 
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """Where the teacher comes from: a recipe that trains it, or a network with a file of trained weights.
+    """Where the teacher comes from: a recipe that trains it, or a network with trained weights.
 
     Attributes:
         recipe: how to train it; in a file, a path relative to that file. It is trained once, kept, and found again.
-        name: the network's name, where ``weights`` is given.
+        name: the network's name, where it does not come from a recipe.
         weights: file of trained weights (.safetensors, or .pth in the reference zoo's key layout).
+        taps: feature name -> module path, as for the student.
+        pretrained: the weights of the network's library instead, downloaded where they are not there.
+        options: further arguments of the library's builder.
+        sees: what it was trained to see; none for what its recipe or library says, or else what the student sees.
+        classes: names of its classes in its order; none for what its file or library says, or else the data's.
+        rename: its name of a class -> the data's, where they differ; several may become one.
+        share: how much it counts where there are several.
+        also: further teachers; the student learns from the mean of their probabilities.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -42,19 +96,30 @@ class TeacherSettings:
     recipe: "Recipe | None" = None
     name: str | None = None
     weights: str | None = None
+    taps: dict[str, str] = field(default_factory=dict)
+    pretrained: bool = False
+    options: dict[str, Option] = field(default_factory=dict)
+    sees: SightSettings | None = None
+    classes: tuple[str, ...] | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    share: float = 1.0
+    also: "tuple[TeacherSettings, ...]" = ()
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""
-        by_recipe = self.recipe is not None
-        by_weights = self.name is not None and self.weights is not None
-        if by_recipe == by_weights or (by_recipe and (self.name or self.weights)):
+        by_recipe, weights = self.recipe is not None, (self.weights is not None) + self.pretrained
+        if by_recipe == (self.name is not None and weights == 1) or (by_recipe and (self.name or weights)):
             raise ValueError(
-                "a teacher is given by `recipe`, or by `name` and `weights` together; "
+                "a teacher is given by `recipe`, or by `name` and `weights` together (or `pretrained`); "
                 f"got recipe {'given' if by_recipe else 'missing'}, name {self.name!r}, weights {self.weights!r}; "
                 'to put a file in the place of a recipe: --set \'teacher={name="...", weights="..."}\''
             )
         if self.name is not None:
-            require_network(self.name)
+            require_known_network(self.name)
+        if not (math.isfinite(self.share) and self.share > 0):
+            raise ValueError(f"share is a finite number above 0, got {self.share}")
+        if any(other.also for other in self.also):
+            raise ValueError("further teachers stand side by side in `also`, not below each other")
 
     @property
     def network(self) -> str:
@@ -125,14 +190,30 @@ class Recipe:
             raise ValueError(
                 f"{what} needs images that nothing is trained on: set data.validation above 0, such as 0.1"
             )
-        teacher = self.teacher.recipe if self.teacher is not None else None
-        if teacher is None:
-            return
-        if teacher.data.name != self.data.name:
-            raise ValueError(f"the teacher is trained on {teacher.data.name!r}, the student on {self.data.name!r}")
-        ours, theirs = (self.data.validation, self.data.split_seed), (teacher.data.validation, teacher.data.split_seed)
+        if self.data.name == "pictures" and self.train.teacher_cache == "views":
+            raise ValueError(
+                'train.teacher_cache = "views" keeps logits by view, but random windows of pictures are never met '
+                'twice; leave it at "none"'
+            )
+        for name, optimizer in self.compare.optimizers.items():
+            method_settings(name, self.method, self.compare)
+            replace(self.train, optimizer=optimizer)  # refuses what does not go with the momentum
+        for source in (self.teacher, *self.teacher.also) if self.teacher is not None else ():
+            if source.recipe is not None:
+                self._refuse_leaks(source.recipe.data)
+
+    def _refuse_leaks(self, teacher: DataSettings) -> None:
+        """Refuse a teacher of other data, or one that is trained on what the student is judged on."""
+        if teacher.name != self.data.name:
+            raise ValueError(f"the teacher is trained on {teacher.name!r}, the student on {self.data.name!r}")
+        ours, theirs = (self.data.validation, self.data.split_seed), (teacher.validation, teacher.split_seed)
         if self.data.validation and ours != theirs:
             raise ValueError(
                 "the student's validation images would be among the teacher's training images: give the teacher's "
                 f"recipe the same data.validation and data.split_seed {ours}; it has {theirs}"
+            )
+        if self.data.name == "pictures" and self.data.pictures.test != teacher.pictures.test:
+            raise ValueError(
+                "the student's test pictures would be among the teacher's training pictures: give the teacher's recipe "
+                f"the same data.pictures.test {self.data.pictures.test}; it has {teacher.pictures.test}"
             )

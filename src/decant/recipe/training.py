@@ -9,13 +9,17 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class MultiStep:
-    """The learning rate is multiplied by ``factor`` after each of the ``milestones`` (in completed epochs)."""
+    """The learning rate is multiplied by ``factor`` after each of the ``milestones`` (in completed epochs).
+
+    Before that it rises linearly from 0 over ``warmup`` epochs.
+    """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     name: Literal["multistep"] = "multistep"
     milestones: tuple[int, ...] = (150, 180, 210)
     factor: float = 0.1
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse milestones that do not rise, and a factor that would end or turn the training."""
@@ -23,6 +27,8 @@ class MultiStep:
             raise ValueError(f"milestones are rising epochs of at least 1, got {list(self.milestones)}")
         if not (math.isfinite(self.factor) and self.factor > 0):
             raise ValueError(f"factor must be a finite number above 0, got {self.factor}")
+        if not (math.isfinite(self.warmup) and self.warmup >= 0):
+            raise ValueError(f"warmup is a number of epochs of at least 0, got {self.warmup}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,39 @@ Schedule = MultiStep | Cosine | OneCycle
 
 
 @dataclass(frozen=True)
+class SGDSettings:
+    """Plain SGD with momentum."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["sgd"] = "sgd"
+
+
+@dataclass(frozen=True)
+class DOTSettings:
+    """Distillation-oriented training (arXiv:2307.08436): ``delta`` less momentum for the task, more for the rest."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["dot"] = "dot"
+    delta: float = 0.075
+
+    def equal_weights(self, momentum: float) -> tuple[float, float]:
+        """What SGD multiplies the weights of task and rest by so that each gradient counts as much in the end.
+
+        Summed over all steps to come, a gradient moves its parameter by the learning rate / (1 - momentum). So the
+        factors are (1 - mu)/(1 - mu + d) and (1 - mu)/(1 - mu - d): the control that a claim about DOT needs.
+
+        >>> [round(factor, 4) for factor in DOTSettings(delta=0.075).equal_weights(0.9)]
+        [0.5714, 4.0]
+        """
+        return (1 - momentum) / (1 - momentum + self.delta), (1 - momentum) / (1 - momentum - self.delta)
+
+
+OptimizerSettings = Annotated[SGDSettings | DOTSettings, Field(discriminator="name")]
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Settings of the training loop; the defaults are the CIFAR-100 protocol's (SGD, 240 epochs, batch 64)."""
 
@@ -77,6 +116,7 @@ class TrainSettings:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
+    optimizer: OptimizerSettings = field(default_factory=SGDSettings)
     schedule: Annotated[Schedule, Field(discriminator="name")] = field(default_factory=MultiStep)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
@@ -88,6 +128,10 @@ class TrainSettings:
     """Where the teacher's logits come from: "none" runs it in every step, "views" once for every view of an image."""
     teacher_cache_type: Literal["fp16", "fp32"] = "fp16"
     """Type in which the logits of "views" are kept, on which every one of them is rounded."""
+    teacher_cache_top: int | None = None
+    """How many of a view's logits "views" keeps, the target's and the largest others; all if left out."""
+    teacher_cache_temperature: float = 4.0
+    """Temperature at which those keep their probabilities exactly: the method's; the rest share theirs evenly."""
     ema: float | None = None
     """Decay per step of an exponential moving average of the student, which is then what is evaluated and saved."""
     weights_type: Literal["fp32", "fp16"] = "fp32"
@@ -111,9 +155,22 @@ class TrainSettings:
             faults.append(f"momentum must be in [0, 1), got {self.momentum}")
         if self.nesterov and self.momentum == 0:
             faults.append("nesterov needs a momentum above 0")
+        if isinstance(self.optimizer, DOTSettings):
+            delta = self.optimizer.delta
+            if not 0 <= delta <= self.momentum < 1 - delta:
+                faults.append(
+                    "optimizer.delta must be from 0 to momentum, and momentum + delta below 1, "
+                    f"got delta {delta} and momentum {self.momentum}"
+                )
+            if self.nesterov:
+                faults.append("nesterov is for sgd: dot is not defined with it")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             faults.append(f"weight_decay must be a finite number of at least 0, got {self.weight_decay}")
         if self.ema is not None and not 0 < self.ema < 1:
             faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
+        if self.teacher_cache_top is not None and self.teacher_cache_top < 1:
+            faults.append(f"teacher_cache_top is at least 1, or left out, got {self.teacher_cache_top}")
+        if not (math.isfinite(self.teacher_cache_temperature) and self.teacher_cache_temperature > 0):
+            faults.append(f"teacher_cache_temperature must be positive, got {self.teacher_cache_temperature}")
         if faults:
             raise ValueError("; ".join(faults))

@@ -56,13 +56,14 @@ def setting(value: Any) -> str:
 
 
 def settings(values: Mapping[str, Any], *, without: Iterable[str] = ("name",)) -> str:
-    """Settings with their names: ``temperature 4, alpha 1``.
+    """Settings with their names: ``temperature 4, alpha 1``; of a digest the beginning.
 
     >>> settings({"name": "dkd", "temperature": 4.0, "alpha": 1.0})
     'temperature 4, alpha 1'
     """
     left_out = set(without)
-    parts = [f"{name.replace('_', ' ')} {setting(value)}" for name, value in values.items() if name not in left_out]
+    shown = {name: value[:12] if name == "sha256" else value for name, value in values.items() if name not in left_out}
+    parts = [f"{name.replace('_', ' ')} {setting(value)}" for name, value in shown.items()]
     return ", ".join(parts) or NOTHING
 
 

@@ -1,0 +1,52 @@
+"""Options and arguments that several commands have."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped recipe such as demo (see `decant list recipes`).")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
+TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: torch's choice]")]
+OnDeviceOption = Annotated[
+    bool, typer.Option("--table-on-device", help="Keep the table of train.teacher_cache whole on the device.")
+]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="Processes that read pictures. [default: one per core, at most 8]"),
+]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
+]
+
+TEACHERS, DATA = Path("runs/teachers"), Path("data")
+"""Defaults of --teachers and --data."""
+
+
+def workers_of(wanted: int | None) -> int:
+    """How many processes read pictures; no result depends on it."""
+    return min(8, os.cpu_count() or 1) if wanted is None else wanted
+
+
+def use_threads(threads: int | None) -> None:
+    """So many CPU threads for torch; None leaves its choice."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

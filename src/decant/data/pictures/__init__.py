@@ -1,0 +1,1 @@
+"""Pictures in files: found, checked, split, and streamed through worker processes."""

@@ -1,0 +1,82 @@
+"""Reusing the teacher's classifier (Chen, Mei, Zhang, Wang, Feng, Chen 2022, arXiv:2203.14001)."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from decant.interfaces import Batch, BuildContext, Outputs
+from decant.losses.features import at_one_size
+from decant.methods.adapters import projector
+from decant.methods.checks import require_weights, require_whole
+from decant.methods.classifiers import exchanged, linear_classifier, map_shapes
+from decant.methods.feature_method import FeatureMethod
+
+
+@dataclass(frozen=True)
+class SimKDSettings:
+    """Settings of :class:`SimKD`: ``task_weight`` CE + ``weight`` MSE of the last maps; the paper's defaults."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    name: Literal["simkd"] = "simkd"
+    task_weight: float = 0.0
+    weight: float = 1.0
+    factor: int = 2
+    """How many times narrower than the teacher's last map the projector is inside."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can use."""
+        require_weights(task_weight=self.task_weight, weight=self.weight)
+        require_whole(1, factor=self.factor)
+
+    def build(self, context: BuildContext) -> "SimKD":
+        """The method, with a projector between the shapes of the last maps, and a copy of the teacher's classifier."""
+        student, teacher = map_shapes(context, self.name)
+        if self.factor > teacher[0]:
+            raise ValueError(f"factor divides the channels of the teacher's last map, {teacher[0]}, got {self.factor}")
+        place, _ = linear_classifier(context, "student", self.name)
+        _, classifier = linear_classifier(context, "teacher", self.name)
+        size = min(student[1], teacher[1]), min(student[2], teacher[2])
+        bridge = OrderedDict[str, nn.Module](projector=projector(student[0], teacher[0], self.factor))
+        if student[1:] != size:
+            bridge["fit"] = nn.AdaptiveAvgPool2d(size)
+            bridge.move_to_end("fit", last=False)
+        head = Head(context.student_taps["map"], bridge, place, copy.deepcopy(classifier).requires_grad_(False))
+        return SimKD(self, head)
+
+
+class Head(NamedTuple):
+    """What a student gets: modules that follow the one at ``map``, and another classifier at ``place``."""
+
+    map: str
+    bridge: Mapping[str, nn.Module]
+    place: str
+    classifier: nn.Linear
+
+
+class SimKD(FeatureMethod):
+    """Terms ``hard`` (nats; weight 0) and ``simkd``: mean square between the last maps, the student's projected.
+
+    The student that is trained, evaluated and saved has the projector after its last map and, in the place of its
+    classifier, the teacher's, which stays as it is.
+    """
+
+    def __init__(self, settings: SimKDSettings, head: Head) -> None:
+        super().__init__(settings, ("map",))
+        # In a tuple, so that torch does not take it for a part of the method: it becomes one of the student.
+        self._head = (head,)
+
+    def deployed(self, student: nn.Module) -> nn.Module:
+        """The student with the projector and the teacher's classifier; all other layers are those of the given one."""
+        (head,) = self._head
+        follow = nn.Sequential(OrderedDict(given=student.get_submodule(head.map), **head.bridge))
+        return exchanged(student, {head.map: follow, head.place: head.classifier})
+
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """The mean square, over samples, channels and positions."""
+        return F.mse_loss(*at_one_size(student.taps["map"], teacher.taps["map"]))

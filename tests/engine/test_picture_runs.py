@@ -1,0 +1,75 @@
+"""Runs on pictures in files: a teacher and its student, resumed to the same bits by other workers, evaluated again."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.made_pictures import folder, save
+from decant.data import DataSettings, PictureSettings
+from decant.engine import Places, train
+from decant.engine.judge import evaluate_run
+from decant.engine.record import read_summary
+from decant.methods import DKDSettings
+from decant.recipe import NetworkSettings, Recipe, TeacherSettings, TrainSettings
+from engine.tiny import Heard, InterruptAfter, LostMachineError, rows_of, weights_of
+
+DATA = DataSettings(name="pictures", pictures=PictureSettings(size=8, test=0.25))
+TRAIN = TrainSettings(epochs=2, batch_size=8, learning_rate=0.05)
+TEACHER = Recipe(student=NetworkSettings("digits_teacher"), data=DATA, train=TRAIN)
+RECIPE = Recipe(
+    student=NetworkSettings("digits_student"),
+    data=DATA,
+    teacher=TeacherSettings(recipe=TEACHER),
+    method=DKDSettings(warmup=0),
+    train=TRAIN,
+)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return folder(tmp_path / "pictures", {"cat": 12, "dog": 12, "eel": 8})
+
+
+def places(tmp_path: Path, workers: int = 0) -> Places:
+    return Places(teachers=tmp_path / "teachers", data=tmp_path / "pictures", device="cpu", workers=workers)
+
+
+def test_a_run_on_pictures(pictures: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    summary = train(RECIPE, tmp_path / "run", places(tmp_path), reporter=heard)
+    assert summary["teacher"]["name"] == "digits_teacher"
+    assert summary["last"]["samples"] == 8
+    assert f"{pictures}: 3 classes, 24 to train on, 8 to test on; 6 to 9 of a class to train on" in heard.lines
+    assert list((tmp_path / "teachers" / "checks").glob("checked-*.json"))
+    judged = evaluate_run(tmp_path / "run", places(tmp_path))
+    assert judged.score.top1 == summary["last"]["top1"]
+    assert judged.images == "pictures/test"
+
+
+def test_a_resumed_run_with_other_workers_is_the_undisturbed_one(pictures: Path, tmp_path: Path) -> None:
+    train(RECIPE, tmp_path / "whole", places(tmp_path))
+    with pytest.raises(LostMachineError):
+        train(RECIPE, tmp_path / "broken", places(tmp_path, workers=2), reporter=InterruptAfter(4))
+    train(RECIPE, tmp_path / "broken", places(tmp_path, workers=1))
+    first, second = weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "broken")
+    assert read_summary(tmp_path / "whole")["data"] == read_summary(tmp_path / "broken")["data"]
+
+
+def test_other_pictures_are_not_gone_on_with(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(LostMachineError):
+        train(RECIPE, tmp_path / "run", places(tmp_path), reporter=InterruptAfter(4))
+    save(pictures / "cat" / "new.png", seed=9)
+    with pytest.raises(FileExistsError, match="a part of this run that was trained with other material"):
+        train(RECIPE, tmp_path / "run", places(tmp_path))
+
+
+def test_a_table_of_logits_is_refused_in_the_recipe() -> None:
+    with pytest.raises(ValueError, match="windows of pictures are never met twice"):
+        Recipe(
+            student=NetworkSettings("digits_student"),
+            data=DATA,
+            train=TrainSettings(teacher_cache="views"),
+        )
