@@ -3,6 +3,17 @@
 from decant.engine.distiller import Distilled, DistilledApart, Distiller
 from decant.engine.dot import DOT
 from decant.engine.places import Places
+from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
 
-__all__ = ["DOT", "Distilled", "DistilledApart", "Distiller", "Places", "find_teacher", "load_data", "train"]
+__all__ = [
+    "DOT",
+    "Distilled",
+    "DistilledApart",
+    "Distiller",
+    "Places",
+    "find_teacher",
+    "load_data",
+    "read_summary",
+    "train",
+]
