@@ -81,7 +81,7 @@ def test_the_parameters_are_those_on_the_pages() -> None:
     said = {}
     for name in METHODS:
         page = " ".join((PAGES / f"{name}.md").read_text(encoding="utf-8").split())
-        if found := re.search(r"([\d,]+) parameters for resnet32x4 -> resnet8x4", page):
+        if found := re.search(r"([\d,]+) parameters? for resnet32x4 -> resnet8x4", page):
             said[name] = int(found[1].replace(",", ""))
     assert {"fitnet", "ofd", "vid", "crd", "reviewkd"} <= said.keys()
     assert said == {name: facts[name].parameters for name in said}

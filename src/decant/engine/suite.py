@@ -66,8 +66,10 @@ def _with_all_methods(pair: str, shelf: Mapping[str, Path]) -> Recipe:
         if stem not in (pair, f"{pair}-standardised"):
             continue
         recipe = load_recipe(file)
-        methods[method + variant] = recipe.method
         base = recipe if base is None else base
+        if recipe.train.optimizer != base.train.optimizer:
+            continue  # of an optimiser rather than of a method
+        methods[method + variant] = recipe.method
         if replace(recipe, method=base.method).trained != base.trained:
             raise ValueError(f"{path} differs from the other recipes of {pair} in more than its method")
     assert base is not None, "called for pairs that have a recipe"
