@@ -190,6 +190,23 @@ def load_as(
     return recipe_as(kind, values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
 
 
+def with_changes(recipe: Recipe, changes: Sequence[str], *, beside: Path = Path()) -> Recipe:
+    """The recipe with some settings changed, through the same door as a file.
+
+    Args:
+        recipe: no code of its own may be in it.
+        changes: ``key=value`` as for :func:`load_recipe`.
+        beside: what paths in them are relative to.
+
+    Raises:
+        RecipeError: a change that cannot be made.
+    """
+    values = recipe_to_dict(recipe)
+    for change in changes:
+        _override(values, change)
+    return recipe_as(Recipe, _inline(values, beside, seen=()), where="--set")
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
