@@ -66,6 +66,8 @@ def _with_all_methods(pair: str, shelf: Mapping[str, Path]) -> Recipe:
         if stem not in (pair, f"{pair}-standardised"):
             continue
         recipe = load_recipe(file)
+        if recipe.method.name != method:  # a recipe of something else, such as an optimiser
+            continue
         methods[method + variant] = recipe.method
         base = recipe if base is None else base
         if replace(recipe, method=base.method).trained != base.trained:
