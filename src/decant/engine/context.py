@@ -7,8 +7,8 @@ from torch import nn
 from decant.data import Images, plain_batches
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import BuildContext
-from decant.models import Tapped
-from decant.recipe import Recipe
+from decant.models import Tapped, build_network, load_all_but_head
+from decant.recipe import NetworkSettings, Recipe
 
 Taps = tuple[Mapping[str, str], Mapping[str, str]]
 """Feature name -> module path, of the student and of the teacher."""
@@ -45,3 +45,14 @@ def build_context(student: nn.Module, teacher: nn.Module | None, images: Images,
         teacher_taps=taps[1],
         facts=images.facts(),
     )
+
+
+def started_network(settings: NetworkSettings, images: Images) -> nn.Module:
+    """The network that is trained, with what it starts from: fresh weights, its library's, or those of a file."""
+    classes, channels = len(images.classes), images.shape[1]
+    network = build_network(
+        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
+    )
+    if settings.weights is not None:
+        load_all_but_head(network, settings.weights)
+    return network

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from decant.engine.optim import learning_rate_factor
+from decant.engine.optim import learning_rate_at
 from decant.engine.parallel import Parallel
 from decant.recipe import TrainSettings
 
@@ -87,9 +87,9 @@ def fit_epoch(
         group = min(settings.accumulate, steps - first)  # the epoch's tail may be a shorter group
         last = position == first + group - 1
         if position == first:
-            factor = learning_rate_factor(settings.schedule, epoch + position / steps, settings.epochs)
+            rate = learning_rate_at(settings, epoch + position / steps)
             for parameters in optimizer.param_groups:
-                parameters["lr"] = settings.learning_rate * factor
+                parameters["lr"] = rate
         with parallel.accumulate(module, last=last):
             losses, terms = step(batch)
             backward(*(loss / group if group > 1 else loss for loss in losses))

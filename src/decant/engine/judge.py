@@ -46,8 +46,8 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file, trust_code=trust_code)
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
     splits = load_data(recipe, places)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format

@@ -45,6 +45,19 @@ def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float
     return (1 - progress) / (1 - schedule.rise)
 
 
+def learning_rate_at(settings: TrainSettings, epoch: float) -> float:
+    """The learning rate after ``epoch`` completed epochs; the schedule begins after the probe.
+
+    >>> settings = TrainSettings(epochs=12, learning_rate=0.02, probe_epochs=2, schedule=Cosine())
+    >>> [learning_rate_at(settings, epoch) for epoch in (0, 2, 7)]
+    [0.1, 0.02, 0.01]
+    """
+    if epoch < settings.probe_epochs:
+        return settings.probe_learning_rate
+    left = settings.epochs - settings.probe_epochs
+    return settings.learning_rate * learning_rate_factor(settings.schedule, epoch - settings.probe_epochs, left)
+
+
 class MovingAverage(Generic[AnyModule]):
     """Exponential moving average of a module: its parameters averaged, its buffers those of the last step.
 

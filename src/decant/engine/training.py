@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decant.data import EpochOrder, Images, PictureSplits, Splits, plain_batches
+from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller, compiled_step
-from decant.engine.context import build_context, named_taps
+from decant.engine.context import build_context, named_taps, started_network
 from decant.engine.distiller import Distiller
 from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
@@ -22,14 +22,15 @@ from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
+from decant.engine.probe import Probe, probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder, untrained
 from decant.interfaces import Batch, Method, Outputs
-from decant.models import Folded, build_network, fold_batchnorm, load_all_but_head
-from decant.recipe import DOTSettings, NetworkSettings, Recipe
+from decant.models import Folded, fold_batchnorm
+from decant.recipe import DOTSettings, Recipe
 
 _FOLD_EXAMPLES = 32
 """Training images on which a folded teacher is compared with the trained one."""
@@ -47,15 +48,19 @@ class DistillStep:
         teacher_outputs: what the teacher says to each batch, in their order; None runs it.
         compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
         apart: whether the loss comes in two, the task's own term and all others.
+        probe: what stands still; None where all is trained.
     """
 
     module: nn.Module
     teacher_outputs: Iterator[Outputs] | None = None
     compiled_for: int | None = None
     apart: bool = False
+    probe: Probe | None = None
 
     def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
         """The loss, in one or in two, and the raw terms."""
+        if self.probe is not None:
+            self.probe.hold()
         outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
         with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
             *losses, terms, _ = self.module(
@@ -102,7 +107,7 @@ class Training:
         self.supply = Supply(recipe, splits, parallel)
         self.judged, self.layout = self.supply.judged, self.supply.layout
         torch.manual_seed(recipe.seed)
-        student = _started(recipe.student, splits.train)
+        student = started_network(recipe.student, splits.train)
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
@@ -126,6 +131,7 @@ class Training:
             refuse_one_gradient(method, recipe.method.name)
             self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
         self._optimizer = parallel.prepare_optimizer(optimizer)
+        self._probe = probe_of(recipe, student, splits.train, parallel)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
@@ -193,14 +199,13 @@ class Training:
     def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
         """Train for one epoch."""
         (order,) = self.orders([epoch])
+        outputs = self.tabled.outputs(order) if self.tabled is not None else None
+        probing = epoch < self.recipe.train.probe_epochs
+        if self._probe is not None:
+            self._probe.freeze(probing)
         return fit_epoch(
             epoch,
-            step=DistillStep(
-                self._module,
-                self.tabled.outputs(order) if self.tabled is not None else None,
-                self._compiled_for,
-                self._apart,
-            ),
+            step=DistillStep(self._module, outputs, self._compiled_for, self._apart, self._probe if probing else None),
             batches=self.supply.batches(order),
             steps=self.steps,
             module=self._module,
@@ -302,14 +307,3 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
         Training(recipe, splits, untrained(settings, splits.train), parallel)
-
-
-def _started(settings: NetworkSettings, images: Images) -> nn.Module:
-    """The network, with what it starts from."""
-    classes, channels = len(images.classes), images.shape[1]
-    network = build_network(
-        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
-    )
-    if settings.weights is not None:
-        load_all_but_head(network, settings.weights)
-    return network

@@ -10,6 +10,7 @@ from decant.models.collections import (
     require_known_network,
 )
 from decant.models.fold import Folded, fold_batchnorm
+from decant.models.head import classifier_of
 from decant.models.network import ZooNetwork
 from decant.models.taps import Tapped
 from decant.models.unlike import (
@@ -41,6 +42,7 @@ __all__ = [
     "ZooNetwork",
     "build_network",
     "classes_of",
+    "classifier_of",
     "create",
     "fold_batchnorm",
     "folded_classes",

@@ -118,6 +118,10 @@ class TrainSettings:
     weight_decay: float = 5e-4
     optimizer: OptimizerSettings = field(default_factory=SGDSettings)
     schedule: Annotated[Schedule, Field(discriminator="name")] = field(default_factory=MultiStep)
+    probe_epochs: int = 0
+    """So many of the epochs, the first ones, train the classifier alone; the schedule begins after them."""
+    probe_learning_rate: float = 0.1
+    """Learning rate of those."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
     channels_last: bool = True
@@ -151,10 +155,16 @@ class TrainSettings:
         ]
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             faults.append(f"learning_rate must be a finite number above 0, got {self.learning_rate}")
+        if not (math.isfinite(self.probe_learning_rate) and self.probe_learning_rate > 0):
+            faults.append(f"probe_learning_rate must be a finite number above 0, got {self.probe_learning_rate}")
+        if not 0 <= self.probe_epochs <= self.epochs:
+            faults.append(f"probe_epochs must be 0 to {self.epochs}, the epochs, got {self.probe_epochs}")
         if not 0 <= self.momentum < 1:
             faults.append(f"momentum must be in [0, 1), got {self.momentum}")
         if self.nesterov and self.momentum == 0:
             faults.append("nesterov needs a momentum above 0")
+        if isinstance(self.optimizer, DOTSettings) and self.probe_epochs:
+            faults.append("probe_epochs go with optimizer sgd: dot needs gradients of all parameters from the start")
         if isinstance(self.optimizer, DOTSettings):
             delta = self.optimizer.delta
             if not 0 <= delta <= self.momentum < 1 - delta:
