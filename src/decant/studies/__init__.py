@@ -2,7 +2,7 @@
 
 import difflib
 
-from decant.studies import seeds, suppression, terms, weights
+from decant.studies import difficulty, seeds, suppression, terms, weights
 from decant.studies.run import plans_of, run_study
 from decant.studies.sizes import SIZES, Size
 from decant.studies.study import Study
@@ -12,6 +12,7 @@ STUDIES: dict[str, Study] = {
     "weights": weights.STUDY,
     "suppression": suppression.STUDY,
     "seeds": seeds.STUDY,
+    "difficulty": difficulty.STUDY,
 }
 """Every study by the name that the command gives it."""
 
