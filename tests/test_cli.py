@@ -260,7 +260,10 @@ def test_show_fills_in_every_default(decant: Run, here: Path) -> None:
         (("compare", "teacher.toml", "--methods", "kd", "--device", "cpu"), "but the recipe has none"),
         (("cache", "teacher.toml", "--device", "cpu"), "method supervised runs no teacher: there is nothing to keep"),
         (("show", "nowhere.toml"), "no such file"),
-        (("list", "metods"), "expected methods, settings, networks, data, recipes or all, got 'metods'"),
+        (
+            ("list", "metods"),
+            "expected methods, settings, networks, detectors, data, recipes, studies or all, got 'metods'",
+        ),
         (("list", "networks", "--measure"), "--pair and --measure are for `decant list methods`, got 'networks'"),
         (
             ("list", "methods", "--pair", "vgg13"),

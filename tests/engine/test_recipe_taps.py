@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from decant.engine import train
 from decant.engine.shapes import taps_of
 from decant.engine.teacher import teacher_folder
 from decant.engine.training import Training, refuse_early
 from decant.methods import ATSettings, FitNetSettings, SupervisedSettings
+from decant.models import Tapped
 from decant.recipe import Recipe, RecipeError, load_recipe, recipe_from_dict, recipe_to_dict, shipped_recipes
 from engine.tiny import on_cpu, places, recipe, splits, untrained_teacher
 from recipe.files import distilled
@@ -34,11 +36,20 @@ def training(recipe: Recipe) -> Training:
 def test_a_method_reads_the_features_that_the_recipe_names() -> None:
     made = training(tapped(recipe(ATSettings()), {"stage1": "relu2"}, {"stage1": "relu1"}))
     assert made.distiller.method.taps == ("stage1",)
-    batch = next(made.batches(0))
-    outputs = made.distiller._student(batch.images[0])
-    assert outputs.taps["stage1"].shape[1] == 16, "channels of the second stage"
+    assert made.distiller._student.taps == {"stage1": "relu2"}
     assert made.distiller._teacher[0].taps == {"stage1": "relu1"}
     assert taps_of(made.distiller.student)["stage1"] == "relu1", "not the network's own"
+
+
+def test_folding_leaves_a_feature_of_the_recipe_what_it_was() -> None:
+    inside = {"stage2": "block2.0"}  # a convolution, into which the BatchNorm after it would be folded
+    teacher = untrained_teacher()
+    for buffer in (buffer for name, buffer in teacher.network.named_buffers() if name.endswith("running_var")):
+        buffer.fill_(4.0)
+    made = Training(tapped(recipe(FitNetSettings()), teacher=inside), splits(), teacher, on_cpu())
+    images = next(made.batches(0)).images[0]
+    expected = Tapped(teacher.network, inside)(images).taps["stage2"]
+    torch.testing.assert_close(made.distiller._teacher[0](images).taps["stage2"], expected)
 
 
 def test_without_any_the_networks_say_it_themselves() -> None:

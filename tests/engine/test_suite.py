@@ -28,7 +28,8 @@ def test_the_protocol_has_every_published_pair_with_its_own_settings() -> None:
     assert methods["kd"].weight == 0.9
     on_one_pair = recipes["resnet32x4-resnet8x4"]
     shipped = {path.split("/")[1] for path in shipped_recipes() if re.match("cifar100/.*/resnet32x4-resnet8x4$", path)}
-    assert shipped - {"dkd"} <= on_one_pair.compare.methods.keys()
+    assert shipped - {"dkd", "dot"} <= on_one_pair.compare.methods.keys()
+    assert "dot" not in on_one_pair.compare.methods, "an optimiser is no method"
     assert on_one_pair.compare.methods["dkd-standardised"] != on_one_pair.method
 
 

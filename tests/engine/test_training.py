@@ -1,6 +1,6 @@
 """The objects that a recipe makes: which teacher the method sees, and which one teaches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.methods import CRLDSettings, DKDSettings, SupervisedSettings
 from decant.models import TINY, ZOO, Folded, Tapped, create
 from decant.recipe import Recipe
-from engine.tiny import CLASSES, on_cpu, recipe, splits, untrained_teacher
+from engine.tiny import CLASSES, DATA, on_cpu, recipe, splits, untrained_teacher
 
 
 def training(of: Recipe, teacher: Teacher | None = None) -> Training:
@@ -104,6 +104,20 @@ def test_a_method_of_one_view_never_meets_a_strong_one(monkeypatch: pytest.Monke
     assert len(list(training(recipe(DKDSettings())).batches(0))) == 4
     with pytest.raises(AssertionError, match="RandAugment was asked"):
         list(training(recipe(CRLDSettings())).batches(0))
+
+
+def test_all_views_are_strong_where_the_data_says_so() -> None:
+    strong = replace(recipe(CRLDSettings()), data=replace(DATA, all_strong=True))
+    made = training(strong)
+    views, train_set = made.supply.views, made.train_set
+    assert isinstance(views, Views)
+    assert isinstance(train_set, ImageSet)
+    for batch in made.batches(1):
+        for view, images in enumerate(batch.images):
+            asked = views(train_set.images[batch.index], batch.index, 1, view=view, strong=True)
+            assert torch.equal(images, asked)
+    with pytest.raises(ValueError, match=r"data\.all_strong shows the teacher views of which an image has too many"):
+        replace(strong, train=replace(strong.train, teacher_cache="views"))
 
 
 def test_a_method_without_a_teacher_folds_nothing() -> None:

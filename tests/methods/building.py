@@ -26,7 +26,7 @@ TWO_VIEW_TERMS: dict[str, set[str]] = {
     "crld": {"within", "across"},
 }
 """What methods on the logits of a weak and a strong view add to the task term."""
-_APART = ("supervised", "kd", "dkd", "ctkd", "sdd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
+_APART = ("supervised", "kd", "dkd", "nckd", "ctkd", "sdd", "simkd", *LOGIT_TERMS, *TWO_VIEW_TERMS)
 FEATURE_METHODS = [name for name in METHODS if name not in _APART]
 
 

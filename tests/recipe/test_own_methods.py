@@ -253,6 +253,14 @@ def test_a_recipe_comes_back_from_json_with_its_code_beside_it(code: Path, tmp_p
     assert named_code(values) == {"mine.py:MineSettings": hashlib.sha256(code.read_bytes()).hexdigest()}
 
 
+def test_a_teacher_s_code_is_found_beside_the_json_too(code: Path, tmp_path: Path) -> None:
+    taught = minimal(teacher={"recipe": minimal(method={"name": f"{code}:MineSettings"})})
+    recipe = recipe_from_dict(taught, trust_code=True)
+    kept = write(tmp_path / "run" / "recipe.json", json.dumps(recipe_to_dict(recipe)))
+    code.rename(tmp_path / "run" / "mine.py")
+    assert load_recipe(kept, trust_code=True) == recipe
+
+
 def test_changed_code_makes_another_recipe_and_a_pinned_one_is_refused(code: Path) -> None:
     path = recipe_file(code)
     before = load_recipe(path, trust_code=True)

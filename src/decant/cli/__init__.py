@@ -225,7 +225,9 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, settings, networks, data, recipes, studies, or all.")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="methods, settings, networks, detectors, data, recipes, studies, or all.")
+    ] = "all",
     pair: Annotated[
         str | None, typer.Option("--pair", help="Networks for which methods are shown.", metavar="TEACHER:STUDENT")
     ] = None,
@@ -233,7 +235,7 @@ def list_(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """What there is: methods, their settings, networks, data sets, recipes, studies."""
+    """What there is: methods, their settings, networks, detectors, data sets, recipes, studies."""
     from decant.cli.tables import there_is
     from decant.engine.progress import reporter_for
 

@@ -85,6 +85,20 @@ def _networks() -> Table:
     return table
 
 
+def _detectors() -> Table:
+    import torch
+
+    from decant.detection import DETECTION_METHODS, DETECTORS, create_detector
+
+    title = f"Detectors (task = detection), which learn by {', '.join(DETECTION_METHODS)}"
+    table = Table("detector", "parameters, 80 classes", title=title)
+    for name in DETECTORS:
+        with torch.device("meta"):
+            count = sum(parameter.numel() for parameter in create_detector(name, num_classes=81).parameters())
+        table.add_row(name, f"{count:,}")
+    return table
+
+
 def _data() -> Table:
     from decant.data import DATASETS
 
@@ -117,6 +131,7 @@ def _studies() -> Table:
 TABLES: dict[str, Callable[[], Table]] = {
     "settings": _settings,
     "networks": _networks,
+    "detectors": _detectors,
     "data": _data,
     "recipes": _recipes,
     "studies": _studies,

@@ -64,7 +64,7 @@ class DataSettings:
     view_seed: int | None = None
     """Seed of the crops and flips; None follows the run's seed, a number lets runs of different seeds share views."""
     strong: RandAugmentSettings = field(default_factory=RandAugmentSettings)
-    """How strong views are made, for methods that learn from them; no other method has any."""
+    """How strong views are made, for methods that learn from them; no other has any, unless ``all_strong``."""
 
     validation: float = 0.0
     """Share of each class's training images that is held out of training, for tuning to be judged on."""
@@ -72,7 +72,11 @@ class DataSettings:
     """Few labels: so many training images of each class, out of those left after validation; None for all of them.
     Under one ``split_seed`` a smaller number is a subset of a larger one, and the validation set stays the same."""
     split_seed: int = 0
-    """Decides which images ``validation`` and ``train_per_class`` take."""
+    """Decides which images ``validation`` and ``train_per_class`` take, and which labels are wrong."""
+    label_noise: float = 0.0
+    """Share of the training labels that are replaced by another class on purpose; no other image's are."""
+    all_strong: bool = False
+    """Whether every training view is a strong one, whatever the method asks for."""
 
     fake_train: int = 512
     """Training images of ``fake``."""
@@ -107,6 +111,10 @@ class DataSettings:
             if not least <= value < 2**63:
                 reason = " (one image of every class)" if name == "fake_train" else ""
                 raise ValueError(f"{name} is at least {least}{reason} and below 2**63; got {value}")
+        if not 0 <= self.label_noise < 1:
+            raise ValueError(
+                f"label_noise is the share of wrong training labels, at least 0 and below 1; got {self.label_noise}"
+            )
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "validation is the share of the training images held out, at least 0 and below 1; "

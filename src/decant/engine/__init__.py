@@ -4,6 +4,7 @@ from decant.engine.distiller import Distilled, DistilledApart, Distiller
 from decant.engine.dot import DOT
 from decant.engine.own_networks import Distillation, distill
 from decant.engine.places import Places
+from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "distill",
     "find_teacher",
     "load_data",
+    "read_summary",
     "train",
 ]

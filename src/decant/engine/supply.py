@@ -42,7 +42,12 @@ class Supply:
         self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
 
     def orders(self, epochs: Iterable[int], *, views: int, strong_views: int = 0) -> Iterator[EpochOrder]:
-        """The samples of these epochs on this process, and so many views of each, the last ones strong."""
+        """The samples of these epochs on this process, and so many views of each, the last ones strong.
+
+        All are strong where the recipe's data says so.
+        """
+        if self._recipe.data.all_strong:
+            strong_views = views
         for epoch in epochs:
             yield epoch_order(
                 self.images.size,

@@ -8,6 +8,7 @@ from decant.evidence.runs import Run, read_run
 from decant.evidence.statistics import (
     Interval,
     MeanStd,
+    half_width,
     mean_interval,
     mean_std,
     paired_differences,
@@ -33,6 +34,7 @@ __all__ = [
     "Verdict",
     "compare_runs",
     "describe_difference",
+    "half_width",
     "mean_interval",
     "mean_std",
     "paired_bootstrap",

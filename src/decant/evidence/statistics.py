@@ -77,8 +77,29 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     if std is None:
         return Interval(mean, None, None, 1, level)
     n = len(numbers)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * std / math.sqrt(n)
+    half = half_width(std, n, level=level)
     return Interval(mean, mean - half, mean + half, n, level)
+
+
+def half_width(std: float, n: int, *, freedom: int | None = None, level: float = 0.95) -> float:
+    """Half the width of the Student-t interval of a mean of ``n`` values, t s / sqrt(n).
+
+    Args:
+        std: sample standard deviation s.
+        n: values, at least 2.
+        freedom: degrees of freedom of the t quantile; n - 1 unless s comes from more values.
+        level: share of such intervals that hold the true mean, between 0 and 1.
+
+    Raises:
+        ValueError: fewer than two values.
+
+    >>> round(half_width(1.0, 3), 3), round(half_width(1.0, 10), 3)
+    (2.484, 0.715)
+    """
+    if n < 2:
+        raise ValueError(f"expected at least two values, got {n}; one alone has no spread")
+    quantile = float(stats.t.ppf((1 + level) / 2, n - 1 if freedom is None else freedom))
+    return quantile * std / math.sqrt(n)
 
 
 def paired_differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:

@@ -14,6 +14,7 @@ from decant.methods.kd import KD, KDSettings
 from decant.methods.kdsvd import KDSVD, KDSVDSettings
 from decant.methods.luminet import LumiNet, LumiNetSettings
 from decant.methods.mlkd import MLKD, MLKDSettings
+from decant.methods.nckd import NCKD, NCKDSettings
 from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
@@ -46,6 +47,7 @@ METHODS: dict[str, type[MethodSettings]] = {
     "crd": CRDSettings,
     "reviewkd": ReviewKDSettings,
     "dkd": DKDSettings,
+    "nckd": NCKDSettings,
     "dist": DISTSettings,
     "nkd": NKDSettings,
     "luminet": LumiNetSettings,
@@ -73,6 +75,7 @@ __all__ = [
     "KDSVD",
     "METHODS",
     "MLKD",
+    "NCKD",
     "ND",
     "NKD",
     "NST",
@@ -100,6 +103,7 @@ __all__ = [
     "LumiNet",
     "LumiNetSettings",
     "MLKDSettings",
+    "NCKDSettings",
     "NDSettings",
     "NKDSettings",
     "NSTSettings",

@@ -80,7 +80,7 @@ def recipe_as(
     same_code_as: AnyRecipe | None = None,
 ) -> Kind:
     """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
-    task = values.get("task", DEFAULT_TASK)
+    task = values.get("task", DEFAULT_TASK) if isinstance(values, Mapping) else DEFAULT_TASK
     if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
         raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)

@@ -185,6 +185,11 @@ class Recipe:
         """Refuse what would not be an honest measurement."""
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed must be from 0 to {MAX_SEED}, got {self.seed}")
+        if self.data.all_strong and self.train.teacher_cache != "none":
+            raise ValueError(
+                "data.all_strong shows the teacher views of which an image has too many to keep the answers in a "
+                'table: train.teacher_cache = "none" is for it'
+            )
         if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):
             what = 'judged_on = "validation"' if self.judged_on == "validation" else "compare.tune"
             raise ValueError(

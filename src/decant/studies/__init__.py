@@ -2,13 +2,17 @@
 
 import difflib
 
-from decant.studies import terms
+from decant.studies import difficulty, seeds, suppression, terms, weights
 from decant.studies.run import plans_of, run_study
 from decant.studies.sizes import SIZES, Size
 from decant.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     "terms": terms.STUDY,
+    "weights": weights.STUDY,
+    "suppression": suppression.STUDY,
+    "seeds": seeds.STUDY,
+    "difficulty": difficulty.STUDY,
 }
 """Every study by the name that the command gives it."""
 

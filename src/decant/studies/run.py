@@ -18,7 +18,7 @@ def plans_of(study: Study, size: Size, out: Path, seeds: int | None = None) -> d
     Raises:
         ValueError: fewer than 1 seed.
     """
-    seeds = size.seeds if seeds is None else seeds
+    seeds = study.seeds.get(size.name, size.seeds) if seeds is None else seeds
     trials = study.trials(size)
     return {name: Plan(trial.recipe, trial.names, seeds, out / "runs" / name) for name, trial in trials.items()}
 
@@ -41,7 +41,7 @@ def run_study(
         size: how large.
         out: folder of all studies of this size: runs in ``out/runs``, which they share, pages in ``out/NAME``.
         places: teachers, data and device on this machine.
-        seeds: of every run; None for the size's.
+        seeds: of every comparison; None for the study's.
         reporter: where to say what is going on.
 
     Raises:

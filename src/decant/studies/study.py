@@ -61,11 +61,13 @@ class Study:
         trials: size -> the comparisons to make, by name. The same name means the same recipe in every study of a size,
             and the same method the same settings, so that studies share their runs.
         findings: what the runs of these comparisons say.
+        seeds: name of a size -> seeds of every comparison, where a study wants others than the size's.
     """
 
     question: str
     trials: Callable[[Size], dict[str, Trial]]
     findings: Callable[[Made], "Reading"]
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ has the same task term and warm-up; where the recipe tunes dkd, each has one fre
 
 from dataclasses import replace
 
-from decant.evidence import Comparison, Panel, Series, Table, mean_interval
-from decant.methods import DKDSettings
+from decant.interfaces import MethodSettings
+from decant.methods import DKDSettings, NCKDSettings
 from decant.recipe import KD_MATCHED, Recipe, method_settings
 from decant.studies.claims import caveats_of, difference, on_decoupling, told
+from decant.studies.side_by_side import methods_panel, methods_table
 from decant.studies.sizes import Size
 from decant.studies.study import Made, Reading, Study, Trial, comparing
 
@@ -33,11 +34,21 @@ def dkd_settings(recipe: Recipe) -> DKDSettings:
 
 
 def with_halves(recipe: Recipe) -> Recipe:
-    """The recipe with "tckd" and "nckd" to compare: dkd without its other half, tuned as dkd is."""
+    """The recipe with "tckd" and "nckd" to compare: the halves of its dkd, tuned as dkd is."""
     dkd = dkd_settings(recipe)
-    halves = {"tckd": replace(dkd, beta=0.0), "nckd": replace(dkd, alpha=0.0)}
-    grid = recipe.compare.tune.get("dkd", {}).get("beta")
-    return comparing(recipe, halves, {"tckd": {"alpha": grid}, "nckd": {"beta": grid}} if grid else None)
+    halves: dict[str, MethodSettings] = {"tckd": replace(dkd, beta=0.0), "nckd": nckd_settings(dkd)}
+    grid = candidates(recipe)
+    return comparing(recipe, halves, {"tckd": {"alpha": grid}, "nckd": {"weight": grid}} if grid else None)
+
+
+def nckd_settings(dkd: DKDSettings) -> NCKDSettings:
+    """The second half of dkd."""
+    return NCKDSettings(task_weight=dkd.task_weight, weight=dkd.beta, temperature=dkd.temperature, warmup=dkd.warmup)
+
+
+def candidates(recipe: Recipe) -> tuple[float, ...]:
+    """The values that the recipe tunes dkd's beta over; none where it does not."""
+    return recipe.compare.tune.get("dkd", {}).get("beta", ())
 
 
 def trials(size: Size) -> dict[str, Trial]:
@@ -60,8 +71,11 @@ def findings(made: Made) -> Reading:
     claims += on_decoupling(made.comparisons)
     shown, not_shown = told(claims)
     return Reading(
-        tables=tuple(_table(name, comparison) for name, comparison in made.comparisons.items()),
-        panels=tuple(_panel(name, comparison) for name, comparison in made.comparisons.items()),
+        tables=tuple(
+            methods_table(comparison, NAMES, ("supervised", KD_MATCHED), words=_WORDS, title=name)
+            for name, comparison in made.comparisons.items()
+        ),
+        panels=tuple(methods_panel(comparison, NAMES, title=name) for name, comparison in made.comparisons.items()),
         shown=shown,
         not_shown=not_shown,
         caveats=(
@@ -69,36 +83,6 @@ def findings(made: Made) -> Reading:
             *caveats_of(made.comparisons),
         ),
     )
-
-
-def _table(name: str, comparison: Comparison) -> Table:
-    rows = tuple(
-        (
-            method,
-            _WORDS[method],
-            comparison.result(method).last_top1,
-            comparison.difference(method, "supervised"),
-            comparison.difference(method, KD_MATCHED),
-            len(comparison.seeds),
-        )
-        for method in NAMES
-    )
-    headings = ("method", "what teaches", "last epoch, %", "against supervised [95%]", f"against {KD_MATCHED} [95%]")
-    return Table((*headings, "seeds"), rows, title=name)
-
-
-def _panel(name: str, comparison: Comparison) -> Panel:
-    intervals = [mean_interval(comparison.result(method).last.values()) for method in NAMES]
-    series = Series(
-        "mean and 95% interval",
-        tuple(float(place) for place in range(len(NAMES))),
-        tuple(interval.mean for interval in intervals),
-        tuple(interval.low for interval in intervals),
-        tuple(interval.high for interval in intervals),
-        joined=False,
-    )
-    ticks = {float(place): method for place, method in enumerate(NAMES)}
-    return Panel(name, "", "top-1 on test, %", (series,), ticks=ticks)
 
 
 STUDY = Study(

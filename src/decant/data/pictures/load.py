@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from decant.data.label_noise import with_label_noise
 from decant.data.pictures.check import Checked, check, listed
 from decant.data.pictures.listing import Entry, Listing, list_pictures
 from decant.data.pictures.picture_set import PictureSet
@@ -81,8 +82,9 @@ def load_pictures(
     train, test = made("train", "train"), made("test", "test")
     if not parts["val"]:
         train, validation = cut_training_set(train, settings)
-        return PictureSplits(train, test, validation)
+        return PictureSplits(with_label_noise(train, settings), test, validation)
     train, _ = cut_training_set(train, replace(settings, validation=0.0))
+    train = with_label_noise(train, settings)
     if settings.validation == 0:  # the folder says which they are, a recipe whether they are used
         say("  the validation pictures are not used: data.validation above 0 asks for them")
         return PictureSplits(train, test, None)
