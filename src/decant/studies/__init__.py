@@ -2,7 +2,7 @@
 
 import difflib
 
-from decant.studies import difficulty, seeds, suppression, terms, weights
+from decant.studies import decoupling, difficulty, seeds, suppression, terms, weights
 from decant.studies.run import plans_of, run_study
 from decant.studies.sizes import SIZES, Size
 from decant.studies.study import Study
@@ -11,6 +11,7 @@ STUDIES: dict[str, Study] = {
     "terms": terms.STUDY,
     "weights": weights.STUDY,
     "suppression": suppression.STUDY,
+    "decoupling": decoupling.STUDY,
     "seeds": seeds.STUDY,
     "difficulty": difficulty.STUDY,
 }
