@@ -59,7 +59,7 @@ def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe") -> Rec
 
 def recipe_as(kind: type[Kind], values: Mapping[str, Any], *, where: str = "recipe") -> Kind:
     """The recipe of a plain dictionary as one of this dataclass; errors as for :func:`recipe_from_dict`."""
-    task = values.get("task", DEFAULT_TASK)
+    task = values.get("task", DEFAULT_TASK) if isinstance(values, Mapping) else DEFAULT_TASK
     if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
         raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     try:
