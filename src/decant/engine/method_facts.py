@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from decant.data import DataSettings, ImageSet, load, plain_batches
 from decant.engine.context import build_context
@@ -38,6 +38,7 @@ class MethodFacts:
         parameters: numbers that are trained besides the student's; None where it does not serve this pair.
         refused: why it does not serve this pair; None where it does.
         relative_time: median time of a step, of that of ``supervised``; None where it was not measured.
+        kept_bytes: what a step keeps for its backward pass, weights included; None where it was not measured.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MethodFacts:
     parameters: int | None = None
     refused: str | None = None
     relative_time: float | None = None
+    kept_bytes: int | None = None
 
 
 class Pair:
@@ -88,6 +90,7 @@ class Pair:
         """The same, with the time of whole training steps on a device: methods in turn, the median of the rounds."""
         with torch.random.fork_rng(devices=[parallel.device] if parallel.device.type == "cuda" else []):
             steps = dict(self._steps(parallel))
+            kept = {name: _kept_by(step) for name, step in steps.items()}
             times: dict[str, list[float]] = {name: [] for name in steps}
             with reporter.working("a step of every method", (rounds + 1) * len(steps)):
                 for each in range(rounds + 1):
@@ -98,7 +101,7 @@ class Pair:
                         reporter.advance()
         medians = {name: statistics.median(seconds) for name, seconds in times.items()}
         return [
-            replace(facts, relative_time=medians[facts.name] / medians["supervised"])
+            replace(facts, relative_time=medians[facts.name] / medians["supervised"], kept_bytes=kept[facts.name])
             if facts.name in medians
             else facts
             for facts in self.facts()
@@ -143,3 +146,17 @@ class Pair:
                 optimizer.zero_grad(set_to_none=True)
 
             yield name, step
+
+
+def _kept_by(step: Callable[[], None]) -> int:
+    """Bytes that a step keeps for its backward pass; a piece of memory that several tensors share counts once."""
+    pieces: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        memory = tensor.untyped_storage()
+        pieces[memory.data_ptr()] = memory.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step()
+    return sum(pieces.values())
