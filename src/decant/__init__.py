@@ -1,6 +1,6 @@
 """Decant: knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation."""
 
-from decant.engine import Distilled, Distiller
+from decant.engine import Distillation, Distilled, Distiller, distill
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Shapes
 from decant.losses import DKDTerms, chunked_linear_dkd_loss, dkd_loss, dkd_terms, kd_loss
 from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
@@ -15,6 +15,7 @@ __all__ = [
     "DKDSettings",
     "DKDTerms",
     "DataFacts",
+    "Distillation",
     "Distilled",
     "Distiller",
     "KDSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "SupervisedSettings",
     "Tapped",
     "chunked_linear_dkd_loss",
+    "distill",
     "dkd_loss",
     "dkd_terms",
     "kd_loss",

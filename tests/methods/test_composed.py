@@ -191,6 +191,10 @@ def test_one_part_may_make_what_is_deployed() -> None:
     assert deployed[0] is student
     with pytest.raises(ValueError, match="wraps and again each make the network that is deployed: only one"):
         Composed({"wraps": Wraps("a"), "again": Wraps("b")})
+    reads = Toy("b")
+    reads.taps = ("pooled",)
+    with pytest.raises(ValueError, match="wraps changes the network whose features reads would compare"):
+        Composed({"wraps": Wraps("a"), "reads": reads})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from decant.methods import METHODS, Source
 ROOT = Path(__file__).parents[2]
 TAUGHT = [name for name in METHODS if name != "supervised"]
 PLACES = re.findall(r"`([\w/.-]*NAME[\w/.-]*)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-WITHOUT_AN_EQUATION_OF_OURS = {"supervised", "fitnet"}
+WITHOUT_AN_EQUATION_OF_OURS = {"supervised", "fitnet", "simkd"}
 """Cross-entropy and a mean square are torch's."""
 
 
@@ -62,7 +62,8 @@ def test_its_equation_is_exported_and_described(name: str) -> None:
     page = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
     for equation in equations:
         assert equation in losses.__all__
-        assert equation.replace("_terms", "_loss") in page, "terms are described with the loss that they make"
+        described = {equation, equation.replace("_terms", "_loss")}
+        assert any(name in page for name in described), "terms may be described with the loss that they make"
 
 
 @pytest.mark.parametrize("name", TAUGHT)

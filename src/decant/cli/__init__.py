@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from decant.cli import detection
 from decant.cli.comparing import Asked, compare_and_write, names_of
+from decant.cli.distill import distill
 from decant.cli.options import (
     DATA,
     TEACHERS,
@@ -261,7 +262,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
-for _command in (reproduce, study):
+for _command in (distill, reproduce, study):
     app.command()(_command)
 
 

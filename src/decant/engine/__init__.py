@@ -2,16 +2,19 @@
 
 from decant.engine.distiller import Distilled, DistilledApart, Distiller
 from decant.engine.dot import DOT
+from decant.engine.own_networks import Distillation, distill
 from decant.engine.places import Places
 from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
 
 __all__ = [
     "DOT",
+    "Distillation",
     "Distilled",
     "DistilledApart",
     "Distiller",
     "Places",
+    "distill",
     "find_teacher",
     "load_data",
     "read_summary",

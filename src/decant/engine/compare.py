@@ -33,6 +33,8 @@ def compare(
     places: Places,
     *,
     reporter: Reporter | None = None,
+    splits: Splits | PictureSplits | None = None,
+    teacher: Teacher | None = None,
 ) -> Comparison:
     """Train every method with the same seeds and the same budget, and put the results side by side.
 
@@ -46,6 +48,8 @@ def compare(
         out: a folder for all runs.
         places: teachers, data and device on this machine.
         reporter: where to say what is going on.
+        splits: the recipe's data, where the caller has loaded it already.
+        teacher: the recipe's teacher, likewise.
 
     Raises:
         FileExistsError: ``out`` holds something else.
@@ -55,10 +59,10 @@ def compare(
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     _refuse_another(recipe, out)
-    splits = load_data(recipe, places, reporter)
+    splits = load_data(recipe, places, reporter) if splits is None else splits
     for name in names:
         refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
-    teacher = find_teacher(recipe, splits, places, reporter=reporter)
+    teacher = find_teacher(recipe, splits, places, reporter=reporter) if teacher is None else teacher
     bench = _Bench(places, splits, teacher, reporter)
     _announce(plan, bench)
     if parallel.main:

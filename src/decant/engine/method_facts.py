@@ -79,12 +79,20 @@ class Pair:
         for name, source in self._sources.items():
             facts = MethodFacts(name, source, refused=self.refused.get(name))
             if (method := self.built.get(name)) is not None:
-                count = sum(parameter.numel() for parameter in method.parameters() if parameter.requires_grad)
+                count = sum(parameter.numel() for parameter in self._added(method) if parameter.requires_grad)
                 facts = replace(
                     facts, taps=method.taps, teacher=method.needs_teacher, views=method.views, parameters=count
                 )
             found.append(facts)
         return found
+
+    def _added(self, method: Method) -> Iterator[nn.Parameter]:
+        """What is trained besides the student's own: of the method, and of what it makes of the student."""
+        with torch.random.fork_rng(devices=[]):
+            student = self._network(self._student)
+        own = set(student.parameters())
+        yield from method.parameters()
+        yield from (parameter for parameter in method.deployed(student).parameters() if parameter not in own)
 
     def measured_facts(self, parallel: Parallel, reporter: Reporter, rounds: int = ROUNDS) -> list[MethodFacts]:
         """The same, with the time of whole training steps on a device: methods in turn, the median of the rounds."""

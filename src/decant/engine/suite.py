@@ -68,8 +68,8 @@ def _with_all_methods(pair: str, shelf: Mapping[str, Path]) -> Recipe:
         recipe = load_recipe(file)
         if recipe.method.name != method:  # a recipe of something else, such as an optimiser
             continue
-        methods[method + variant] = recipe.method
         base = recipe if base is None else base
+        methods[method + variant] = recipe.method
         if replace(recipe, method=base.method).trained != base.trained:
             raise ValueError(f"{path} differs from the other recipes of {pair} in more than its method")
     assert base is not None, "called for pairs that have a recipe"

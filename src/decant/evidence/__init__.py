@@ -1,5 +1,6 @@
 """Evidence: what runs show, and what they do not. Reads run folders; trains, prints and draws nothing."""
 
+from decant.evidence.bootstrap import paired_bootstrap
 from decant.evidence.comparability import compare_runs
 from decant.evidence.comparison import Comparison, MethodResult, Tuning
 from decant.evidence.findings import Cell, Findings, Heatmap, Panel, Series, Table
@@ -36,6 +37,7 @@ __all__ = [
     "half_width",
     "mean_interval",
     "mean_std",
+    "paired_bootstrap",
     "paired_differences",
     "paired_interval",
     "read_run",

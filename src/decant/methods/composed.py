@@ -55,7 +55,7 @@ class Composed(Method):
 
     Raises:
         ValueError: parts with different task terms, or different weights of it; that want different views; or more than
-            one that deploys another network than the student.
+            one that deploys another network than the student, or one beside a part that reads features of it.
     """
 
     def __init__(self, parts: Mapping[str, Method]) -> None:
@@ -86,6 +86,8 @@ class Composed(Method):
         }
         if len(others := [name for name, part in parts.items() if type(part).deployed is not Method.deployed]) > 1:
             raise ValueError(f"{' and '.join(others)} each make the network that is deployed: only one of them can")
+        if others and (reading := [name for name, part in parts.items() if part.taps and name not in others]):
+            raise ValueError(f"{others[0]} changes the network whose features {' and '.join(reading)} would compare")
         self.weights(0.0)  # now, rather than in the first step, says what is wrong with them
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:

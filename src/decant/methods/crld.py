@@ -8,6 +8,7 @@ from torch import Tensor
 from decant.interfaces import BuildContext
 from decant.losses import crld_terms
 from decant.methods.checks import require_shares, require_temperature, require_warmup, require_weights
+from decant.methods.source import Source
 from decant.methods.two_view_method import Pair, TwoViewMethod
 
 
@@ -19,6 +20,7 @@ class CRLDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2024, "arXiv:2412.16493")
 
     name: Literal["crld"] = "crld"
     task_weight: float = 1.0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.losses import dkd_terms, kd_loss
 from decant.methods.checks import require_finite, require_positive, require_warmup, require_weights
+from decant.methods.source import Source
 from decant.methods.task import hard_loss
 from decant.methods.warmup import linear_warmup
 
@@ -22,6 +23,7 @@ class CTKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2023, "arXiv:2211.16231")
 
     name: Literal["ctkd"] = "ctkd"
     base: Literal["kd", "dkd"] = "kd"

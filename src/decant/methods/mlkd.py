@@ -8,6 +8,7 @@ from torch import Tensor
 from decant.interfaces import BuildContext
 from decant.losses import mlkd_terms
 from decant.methods.checks import require_temperature, require_warmup, require_weights
+from decant.methods.source import Source
 from decant.methods.two_view_method import Pair, TwoViewMethod
 
 
@@ -19,6 +20,7 @@ class MLKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2023, "CVPR 2023")
 
     name: Literal["mlkd"] = "mlkd"
     task_weight: float = 0.1

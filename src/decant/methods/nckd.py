@@ -1,4 +1,4 @@
-"""The other classes alone: the second half of decoupled distillation, whole or in part (arXiv:2203.08679)."""
+"""The other classes alone: the second half of decoupled distillation, whole or in part (2022, arXiv:2203.08679)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -24,7 +24,6 @@ class NCKDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
-
     source: ClassVar[Source] = Source(2022, "arXiv:2203.08679")
 
     name: Literal["nckd"] = "nckd"

@@ -12,6 +12,7 @@ from decant.losses import nd_loss
 from decant.losses.features import full_precision, unit
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 from decant.methods.stages import paired_vectors
 
 
@@ -23,6 +24,7 @@ class NDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2023, "arXiv:2305.17007")
 
     name: Literal["nd"] = "nd"
     task_weight: float = 1.0

@@ -11,6 +11,7 @@ from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.losses import dkd_loss, kd_loss, nkd_loss, region_means, sdd_terms
 from decant.methods.checks import require_scales, require_temperature, require_warmup, require_weights
 from decant.methods.classifiers import linear_classifier
+from decant.methods.source import Source
 from decant.methods.task import hard_loss
 from decant.methods.warmup import linear_warmup
 
@@ -27,6 +28,7 @@ class SDDSettings:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2024, "arXiv:2403.13512")
 
     name: Literal["sdd"] = "sdd"
     base: Literal["kd", "dkd", "nkd"] = "dkd"

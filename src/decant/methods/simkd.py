@@ -15,6 +15,7 @@ from decant.methods.adapters import projector
 from decant.methods.checks import require_weights, require_whole
 from decant.methods.classifiers import exchanged, linear_classifier, map_shapes
 from decant.methods.feature_method import FeatureMethod
+from decant.methods.source import Source
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class SimKDSettings:
     """Settings of :class:`SimKD`: ``task_weight`` CE + ``weight`` MSE of the last maps; the paper's defaults."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    source: ClassVar[Source] = Source(2022, "arXiv:2203.14001")
 
     name: Literal["simkd"] = "simkd"
     task_weight: float = 0.0

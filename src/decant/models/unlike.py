@@ -196,8 +196,8 @@ class AveragedTeachers(nn.Module):
         ValueError: not one positive weight for each network.
 
     >>> both = AveragedTeachers([nn.Identity(), nn.Identity()], [3.0, 1.0])
-    >>> both(torch.tensor([[0.0, 0.0]])).exp().tolist()
-    [[0.5, 0.5]]
+    >>> both(torch.tensor([[0.0, 0.0]])).exp()
+    tensor([[0.5000, 0.5000]])
     """
 
     def __init__(self, networks: Sequence[nn.Module], weights: Sequence[float]) -> None:

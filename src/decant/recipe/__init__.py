@@ -11,6 +11,7 @@ from decant.recipe.loader import (
     recipe_hash,
     recipe_to_dict,
     task_of,
+    with_changes,
     with_overrides,
 )
 from decant.recipe.own_methods import code_files, named_code
@@ -57,5 +58,6 @@ __all__ = [
     "shipped_recipes",
     "task_of",
     "with_candidate",
+    "with_changes",
     "with_overrides",
 ]

@@ -65,7 +65,8 @@ def _follow(
         owner = kind = _only_dataclass(kind)
         if isinstance(value, Mapping):
             kind, value = _type_of(kind, str(part)), value.get(part)
-        else:  # one of a list: only methods come as lists of tables
+        else:  # one of a list
+            kind = kind if kind is MethodSettings else (get_args(kind) or (None,))[0]
             value = value[part] if isinstance(value, list) and isinstance(part, int) else None
         path.append(str(part))
     return path, owner

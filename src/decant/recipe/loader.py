@@ -80,7 +80,7 @@ def recipe_as(
     same_code_as: AnyRecipe | None = None,
 ) -> Kind:
     """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
-    task = values.get("task", DEFAULT_TASK)
+    task = values.get("task", DEFAULT_TASK) if isinstance(values, Mapping) else DEFAULT_TASK
     if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
         raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
@@ -188,6 +188,23 @@ def load_as(
     # Paths of the file are resolved by now; what is left to resolve came with an override.
     values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
     return recipe_as(kind, values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
+
+
+def with_changes(recipe: Recipe, changes: Sequence[str], *, beside: Path = Path()) -> Recipe:
+    """The recipe with some settings changed, through the same door as a file.
+
+    Args:
+        recipe: no code of its own may be in it.
+        changes: ``key=value`` as for :func:`load_recipe`.
+        beside: what paths in them are relative to.
+
+    Raises:
+        RecipeError: a change that cannot be made.
+    """
+    values = recipe_to_dict(recipe)
+    for change in changes:
+        _override(values, change)
+    return recipe_as(Recipe, _inline(values, beside, seen=()), where="--set")
 
 
 def _read(path: Path) -> dict[str, Any]:

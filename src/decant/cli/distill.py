@@ -1,0 +1,95 @@
+"""`decant distill`: from a folder of pictures to a student and a verdict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from decant.cli.options import (
+    CacheOption,
+    DeviceOption,
+    SetOption,
+    ThreadsOption,
+    WorkersOption,
+    use_threads,
+    workers_of,
+)
+
+
+def distill(
+    pictures: Annotated[Path, typer.Argument(help="A folder of class folders, or a .csv or .tsv of path,label.")],
+    teacher: Annotated[str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k ...")],
+    student: Annotated[str, typer.Option("--student", help="A network, usually a smaller one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the result; not inside the pictures.")],
+    method: Annotated[str, typer.Option("--method", help="How the student learns.")] = "dkd",
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Start the teacher from its library's weights; may download them.")
+    ] = False,
+    teacher_weights: Annotated[
+        Path | None, typer.Option("--teacher-weights", help="Start the teacher from a file.")
+    ] = None,
+    student_pretrained: Annotated[
+        bool, typer.Option("--student-pretrained", help="The same for the student; may download them.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option("--size", min=1, help="Height and width seen. [default: the weights' own, or 224]")
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Of each student.")] = 60,
+    teacher_epochs: Annotated[
+        int | None, typer.Option("--teacher-epochs", min=1, help="If it is trained. [default: --epochs]")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Students; a verdict needs 3.")] = 3,
+    control: Annotated[bool, typer.Option("--control/--no-control", help="Train students without it, too.")] = True,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Go on with a teacher that is of no use.")] = False,
+    changes: SetOption = None,
+    cache: CacheOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
+    from decant.engine import Places
+    from decant.engine.own_pictures import Wanted, distill_pictures
+    from decant.engine.progress import reporter_for
+    from decant.evidence import verdict
+    from decant.report import comparison_table, write_comparison
+
+    use_threads(threads)
+    wanted = Wanted(
+        teacher=teacher,
+        student=student,
+        pretrained=pretrained,
+        teacher_weights=teacher_weights,
+        student_pretrained=student_pretrained,
+        method=method,
+        seeds=seeds,
+        control=control,
+        size=size,
+        epochs=epochs,
+        teacher_epochs=teacher_epochs,
+        anyway=anyway,
+        changes=tuple(changes or ()),
+    )
+    console = Console()
+    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache)
+    made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
+    write_comparison(
+        made.comparison, made.runs, command=f"decant distill PICTURES --teacher {teacher} --student {student}"
+    )
+    console.print(comparison_table(made.comparison))
+    for line in verdict(made.comparison).lines:
+        console.print(line, highlight=False, markup=False)
+    if (difference := made.difference) is not None:
+        console.print(
+            f"{method} against supervised: {difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] "
+            f"percentage points of top-1 (95% interval over {difference.n:,} test pictures). This is about these two "
+            "networks only: another seed may turn it round.",
+            highlight=False,
+            markup=False,
+        )
+    console.print(
+        f"{made.student}: the student, with its classes and what it sees; {made.runs}: README.md, chart.png, all runs",
+        highlight=False,
+        soft_wrap=True,
+    )

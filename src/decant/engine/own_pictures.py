@@ -1,0 +1,240 @@
+"""From a folder of pictures to a distilled student and an honest comparison: the steps of `decant distill`."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from shutil import copyfile
+
+import torch
+
+from decant.data import DataSettings, Images, PictureSettings, PictureSplits
+from decant.engine.checkpoint import STUDENT_FILE, read_about, write_atomically
+from decant.engine.compare import compare
+from decant.engine.evaluate import choices
+from decant.engine.own_networks import within
+from decant.engine.parallel import Parallel
+from decant.engine.places import Places
+from decant.engine.plan import Plan
+from decant.engine.progress import Reporter
+from decant.engine.run import find_teacher, load_data
+from decant.engine.teacher import Teacher, trained_student
+from decant.evidence import Comparison, Interval, paired_bootstrap
+from decant.models import classes_of, preprocessing_of
+from decant.recipe import (
+    Cosine,
+    NetworkSettings,
+    Recipe,
+    TeacherSettings,
+    TrainSettings,
+    method_settings,
+    with_changes,
+)
+
+_ALONE = "supervised"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of `decant distill`.
+
+    Attributes:
+        teacher: the teacher's network, by name.
+        student: the student's.
+        pretrained: whether the teacher starts from its library's weights, which may be downloaded.
+        teacher_weights: a file that it starts from instead.
+        student_pretrained: whether the student starts from its library's weights.
+        method: how the student learns.
+        seeds: students of the method; a verdict needs 3.
+        control: whether as many students learn without the teacher.
+        size: height and width of what both networks see; none for what the teacher's weights were trained on, or 224.
+        epochs: of the student.
+        teacher_epochs: of the teacher, if it is trained or fine-tuned; none for as many.
+        anyway: whether to go on with a teacher that is of no use.
+        changes: ``key=value`` for the recipe, such as ``train.batch_size=32`` or ``teacher.recipe.train.epochs=5``.
+    """
+
+    teacher: str
+    student: str
+    pretrained: bool = False
+    teacher_weights: Path | None = None
+    student_pretrained: bool = False
+    method: str = "dkd"
+    seeds: int = 3
+    control: bool = True
+    size: int | None = None
+    epochs: int = 60
+    teacher_epochs: int | None = None
+    anyway: bool = False
+    changes: Sequence[str] = ()
+
+
+class UselessTeacherError(ValueError):
+    """A teacher that has nothing to teach."""
+
+
+@dataclass(frozen=True)
+class OwnPictures:
+    """What came of it.
+
+    Attributes:
+        comparison: the method beside the same budget without a teacher, where that was asked for.
+        student: the file of the first seed's student.
+        runs: folder of all runs.
+        difference: with one seed, an interval over the pictures for these two networks alone; else None.
+    """
+
+    comparison: Comparison
+    student: Path
+    runs: Path
+    difference: Interval | None
+
+
+def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Reporter | None = None) -> OwnPictures:
+    """Check the pictures, have a teacher, train students with and without it, and compare them.
+
+    Every step is a run that is kept: a call that was interrupted goes on, and what is finished is not done again.
+
+    Args:
+        wanted: networks, method and budget.
+        out: a folder for the result and all runs; not inside the pictures.
+        places: ``data`` is the folder or table of pictures.
+        reporter: where to say what is going on.
+
+    Raises:
+        FileExistsError: ``out`` holds something else.
+        UselessTeacherError: a teacher that is no better than chance, or than the student alone.
+        ValueError: pictures, networks or settings that cannot be used.
+    """
+    reporter = reporter or Reporter()
+    _refuse_folder(out, places.data)
+    runs = out / "runs"
+    reporter.say("1 of 4: the pictures")
+    splits = load_data(_student_recipe(wanted), places, reporter)
+    if not isinstance(splits, PictureSplits):
+        raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
+    reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
+    recipe = own_pictures_recipe(wanted, splits.train.classes)
+    teacher = find_teacher(recipe, splits, places, reporter=reporter)
+    if teacher is None:
+        raise ValueError("the recipe of distillation lost its teacher; leave `teacher` in it")
+    reporter.say(f"  top-1 {teacher.top1:.2f}% of {splits.test.size:,} test pictures")
+    _refuse_chance(teacher, splits.test, wanted.anyway)
+    compared = partial(compare, recipe, out=runs, places=places, reporter=reporter, splits=splits, teacher=teacher)
+    names = [wanted.method]
+    if wanted.control:
+        reporter.say(f"3 of 4: the student, {wanted.student}, without the teacher")
+        alone = compared([_ALONE], 1).result(_ALONE).last_top1.mean
+        _refuse_beaten(teacher, alone, wanted.anyway)
+        names = [_ALONE, wanted.method]
+    reporter.say(f"4 of 4: the student by {wanted.method}" + (", and more without" if wanted.seeds > 1 else ""))
+    comparison = compared(names, wanted.seeds)
+    plan = Plan(recipe, names, wanted.seeds, runs)
+    folders = [plan.shown(name, recipe.seed).folder for name in names]
+    difference = None
+    if wanted.control and wanted.seeds == 1:
+        difference = _difference(recipe, plan, splits, places)
+    student = out / STUDENT_FILE
+    write_atomically(student, partial(copyfile, folders[-1] / STUDENT_FILE))
+    return OwnPictures(comparison, student, runs, difference)
+
+
+def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
+    """The recipe that `decant distill` runs: a teacher that knows the classes teaches as it is, another is fine-tuned.
+
+    Raises:
+        ValueError: networks, methods or changes that there are not.
+    """
+    student = _student_recipe(wanted)
+    weights = str(wanted.teacher_weights.resolve()) if wanted.teacher_weights is not None else None
+    if weights is not None or wanted.pretrained:
+        known = read_about(Path(weights)).get("classes") if weights is not None else classes_of(wanted.teacher)
+        if known is not None and set(classes) <= set(known):
+            source = TeacherSettings(name=wanted.teacher, weights=weights, pretrained=wanted.pretrained)
+            return with_changes(replace(student, teacher=source), wanted.changes)
+    epochs = wanted.teacher_epochs or wanted.epochs
+    train = _budget(epochs)
+    if weights is not None or wanted.pretrained:  # the classifier is a fresh one: it learns first, then all, gently
+        train = replace(train, learning_rate=0.01, probe_epochs=max(1, epochs // 5) if epochs > 1 else 0)
+    taught = Recipe(
+        student=NetworkSettings(wanted.teacher, weights=weights, pretrained=wanted.pretrained),
+        data=_data(wanted, wanted.teacher, wanted.pretrained),
+        train=train,
+    )
+    return with_changes(replace(student, teacher=TeacherSettings(recipe=taught)), wanted.changes)
+
+
+def _student_recipe(wanted: Wanted) -> Recipe:
+    alone = Recipe(
+        student=NetworkSettings(wanted.student, pretrained=wanted.student_pretrained),
+        data=_data(wanted, wanted.student, wanted.student_pretrained),
+        train=_budget(wanted.epochs),
+    )
+    method = method_settings(wanted.method, alone.method, alone.compare)
+    return replace(alone, method=within(method, wanted.epochs))
+
+
+def _budget(epochs: int) -> TrainSettings:
+    return TrainSettings(epochs=epochs, nesterov=True, schedule=Cosine(warmup=min(5.0, epochs / 10)))
+
+
+def _data(wanted: Wanted, network: str, pretrained: bool) -> DataSettings:
+    """How a network sees the pictures: as its weights were trained to, where they say so."""
+    theirs = preprocessing_of(wanted.teacher) if wanted.pretrained else None
+    size = wanted.size or (theirs.size if theirs is not None else PictureSettings().size)
+    known = preprocessing_of(network) if pretrained else None
+    if known is None:
+        return DataSettings(name="pictures", pictures=PictureSettings(size=size))
+    resize = math.ceil(size * known.resize / known.size)
+    pictures = PictureSettings(
+        size=size, resize=resize, mean=known.mean, std=known.std, interpolation=known.interpolation
+    )
+    return DataSettings(name="pictures", pictures=pictures)
+
+
+def _refuse_folder(out: Path, pictures: Path | None) -> None:
+    if pictures is not None and out.resolve().is_relative_to(pictures.resolve()):
+        raise ValueError(f"{out} is inside the pictures, where nothing is written; give a folder elsewhere with --out")
+    if not out.exists():
+        return
+    present = [entry.name for entry in out.iterdir()] if out.is_dir() else [out.name]
+    if strangers := sorted(set(present) - {"runs", "teachers", STUDENT_FILE}):
+        raise FileExistsError(
+            f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"
+        )
+
+
+def _refuse_chance(teacher: Teacher, images: Images, anyway: bool) -> None:
+    most = float(images.target.bincount().max()) / images.size
+    chance = 100 * (most + 2 * math.sqrt(most * (1 - most) / images.size))
+    if teacher.top1 is not None and teacher.top1 <= chance and not anyway:
+        raise UselessTeacherError(
+            f"the teacher is right on {teacher.top1:.2f}% of the test pictures, and always naming the largest class is "
+            f"on {100 * most:.2f}% (up to {chance:.2f}% by luck): it has nothing to teach. Train it longer "
+            "(--teacher-epochs), start it from weights (--pretrained), or go on with --anyway"
+        )
+
+
+def _refuse_beaten(teacher: Teacher, alone: float, anyway: bool) -> None:
+    if teacher.top1 is not None and teacher.top1 <= alone and not anyway:
+        raise UselessTeacherError(
+            f"the teacher is right on {teacher.top1:.2f}% of the test pictures, the student alone on {alone:.2f}%: "
+            "it is no better than whom it would teach. Take a larger one, train it longer (--teacher-epochs), start it "
+            "from weights (--pretrained), or go on with --anyway"
+        )
+
+
+def _difference(recipe: Recipe, plan: Plan, splits: PictureSplits, places: Places) -> Interval:
+    """With one seed: the method's student against the one without a teacher, over the pictures."""
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    right = []
+    for name in plan.names:
+        planned = plan.shown(name, recipe.seed)
+        network = trained_student(planned.recipe, planned.folder / STUDENT_FILE, splits.train)
+        network.to(parallel.device).to(memory_format=layout)
+        made = choices(network, splits.test, parallel, channels_last=recipe.train.channels_last)
+        right.append((made == splits.test.target).tolist())
+    alone, taught = right
+    return paired_bootstrap(taught, alone)
