@@ -15,7 +15,7 @@ from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
 from decant.engine.shapes import taps_of
-from decant.interfaces import Method, MethodSettings
+from decant.interfaces import BuildContext, Method, MethodSettings
 from decant.methods import METHODS, Source
 from decant.models import TINY, create, fold_batchnorm
 from decant.recipe import TrainSettings
@@ -69,7 +69,7 @@ class Pair:
         self.images: ImageSet = load(DataSettings(name="fake", fake_pixels=pixels, fake_classes=classes)).train
         with torch.random.fork_rng(devices=[]):
             self._teacher = self._network(teacher).eval().requires_grad_(False)
-            self._student = student
+            self._student, self._methods = student, methods
             self.built, self.refused = self._build(methods)
         self._sources = {name: getattr(settings, "source", None) for name, settings in methods.items()}
 
@@ -119,8 +119,7 @@ class Pair:
         return create(name, num_classes=len(self.images.classes), in_channels=self.images.shape[1])
 
     def _build(self, methods: Mapping[str, type[MethodSettings]]) -> tuple[dict[str, Method], dict[str, str]]:
-        student = self._network(self._student)
-        context = build_context(student, self._teacher, self.images, (taps_of(student), taps_of(self._teacher)))
+        context = self._context(self._network(self._student))
         built, refused = {}, {}
         for name, settings in methods.items():
             try:
@@ -129,6 +128,9 @@ class Pair:
                 refused[name] = str(error)
         return built, refused
 
+    def _context(self, student: nn.Module) -> BuildContext:
+        return build_context(student, self._teacher, self.images, (taps_of(student), taps_of(self._teacher)))
+
     def _steps(self, parallel: Parallel) -> Iterator[tuple[str, Callable[[], None]]]:
         """A training step of each method, on the folded teacher, as a run takes it."""
         whole = next(plain_batches(self.images, BATCH_SIZE))
@@ -136,9 +138,11 @@ class Pair:
             part.to(parallel.device) for part in (whole.images[0], self.images.target[:BATCH_SIZE], whole.index)
         )
         teacher = fold_batchnorm(self._teacher, whole.images[0][:32], taps=taps_of(self._teacher)).network
-        for name, method in self.built.items():
+        for name in self.built:
+            student = self._network(self._student)
+            method = self._methods[name]().build(self._context(student))  # it may hold on to parts of its student
             distiller = Distiller(
-                self._network(self._student),
+                student,
                 teacher if method.needs_teacher else None,
                 method,
                 teacher_taps=taps_of(self._teacher),
