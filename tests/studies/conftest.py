@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from decant.studies import decoupling
+from decant.methods import METHODS
+from decant.studies import decoupling, efficiency
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +14,9 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two teachers, two temperatures and two candidates where a study would have many."""
+    """Two teachers, two temperatures, two candidates and five methods where a study would have many."""
     monkeypatch.setitem(decoupling._LENGTHS, "demo", (0.4, 1.0))
     monkeypatch.setitem(decoupling._TEMPERATURES, "demo", (1.0, 8.0))
     monkeypatch.setitem(decoupling._CANDIDATES, "demo", (1.0, 16.0))
+    some = ("supervised", "kd", "dkd", "fitnet", "crld")
+    monkeypatch.setattr(efficiency, "METHODS", {name: METHODS[name] for name in some})
