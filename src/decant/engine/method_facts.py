@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from decant.data import DataSettings, ImageSet, load, plain_batches
 from decant.engine.context import build_context
@@ -15,7 +15,7 @@ from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
 from decant.engine.shapes import taps_of
-from decant.interfaces import Method, MethodSettings
+from decant.interfaces import BuildContext, Method, MethodSettings
 from decant.methods import METHODS, Source
 from decant.models import TINY, create, fold_batchnorm
 from decant.recipe import TrainSettings
@@ -38,6 +38,7 @@ class MethodFacts:
         parameters: numbers that are trained besides the student's; None where it does not serve this pair.
         refused: why it does not serve this pair; None where it does.
         relative_time: median time of a step, of that of ``supervised``; None where it was not measured.
+        kept_bytes: what a step keeps for its backward pass, weights included; None where it was not measured.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MethodFacts:
     parameters: int | None = None
     refused: str | None = None
     relative_time: float | None = None
+    kept_bytes: int | None = None
 
 
 class Pair:
@@ -67,7 +69,7 @@ class Pair:
         self.images: ImageSet = load(DataSettings(name="fake", fake_pixels=pixels, fake_classes=classes)).train
         with torch.random.fork_rng(devices=[]):
             self._teacher = self._network(teacher).eval().requires_grad_(False)
-            self._student = student
+            self._student, self._methods = student, methods
             self.built, self.refused = self._build(methods)
         self._sources = {name: getattr(settings, "source", None) for name, settings in methods.items()}
 
@@ -96,6 +98,7 @@ class Pair:
         """The same, with the time of whole training steps on a device: methods in turn, the median of the rounds."""
         with torch.random.fork_rng(devices=[parallel.device] if parallel.device.type == "cuda" else []):
             steps = dict(self._steps(parallel))
+            kept = {name: _kept_by(step) for name, step in steps.items()}
             times: dict[str, list[float]] = {name: [] for name in steps}
             with reporter.working("a step of every method", (rounds + 1) * len(steps)):
                 for each in range(rounds + 1):
@@ -106,7 +109,7 @@ class Pair:
                         reporter.advance()
         medians = {name: statistics.median(seconds) for name, seconds in times.items()}
         return [
-            replace(facts, relative_time=medians[facts.name] / medians["supervised"])
+            replace(facts, relative_time=medians[facts.name] / medians["supervised"], kept_bytes=kept[facts.name])
             if facts.name in medians
             else facts
             for facts in self.facts()
@@ -116,8 +119,7 @@ class Pair:
         return create(name, num_classes=len(self.images.classes), in_channels=self.images.shape[1])
 
     def _build(self, methods: Mapping[str, type[MethodSettings]]) -> tuple[dict[str, Method], dict[str, str]]:
-        student = self._network(self._student)
-        context = build_context(student, self._teacher, self.images, (taps_of(student), taps_of(self._teacher)))
+        context = self._context(self._network(self._student))
         built, refused = {}, {}
         for name, settings in methods.items():
             try:
@@ -126,6 +128,9 @@ class Pair:
                 refused[name] = str(error)
         return built, refused
 
+    def _context(self, student: nn.Module) -> BuildContext:
+        return build_context(student, self._teacher, self.images, (taps_of(student), taps_of(self._teacher)))
+
     def _steps(self, parallel: Parallel) -> Iterator[tuple[str, Callable[[], None]]]:
         """A training step of each method, on the folded teacher, as a run takes it."""
         whole = next(plain_batches(self.images, BATCH_SIZE))
@@ -133,9 +138,11 @@ class Pair:
             part.to(parallel.device) for part in (whole.images[0], self.images.target[:BATCH_SIZE], whole.index)
         )
         teacher = fold_batchnorm(self._teacher, whole.images[0][:32], taps=taps_of(self._teacher)).network
-        for name, method in self.built.items():
+        for name in self.built:
+            student = self._network(self._student)
+            method = self._methods[name]().build(self._context(student))  # it may hold on to parts of its student
             distiller = Distiller(
-                self._network(self._student),
+                student,
                 teacher if method.needs_teacher else None,
                 method,
                 teacher_taps=taps_of(self._teacher),
@@ -151,3 +158,17 @@ class Pair:
                 optimizer.zero_grad(set_to_none=True)
 
             yield name, step
+
+
+def _kept_by(step: Callable[[], None]) -> int:
+    """Bytes that a step keeps for its backward pass; a piece of memory that several tensors share counts once."""
+    pieces: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        memory = tensor.untyped_storage()
+        pieces[memory.data_ptr()] = memory.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step()
+    return sum(pieces.values())

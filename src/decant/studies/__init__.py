@@ -2,7 +2,7 @@
 
 import difflib
 
-from decant.studies import difficulty, seeds, suppression, terms, weights
+from decant.studies import bigger_teachers, decoupling, difficulty, efficiency, seeds, suppression, terms, weights
 from decant.studies.run import plans_of, run_study
 from decant.studies.sizes import SIZES, Size
 from decant.studies.study import Study
@@ -11,8 +11,11 @@ STUDIES: dict[str, Study] = {
     "terms": terms.STUDY,
     "weights": weights.STUDY,
     "suppression": suppression.STUDY,
+    "decoupling": decoupling.STUDY,
     "seeds": seeds.STUDY,
     "difficulty": difficulty.STUDY,
+    "efficiency": efficiency.STUDY,
+    "bigger-teachers": bigger_teachers.STUDY,
 }
 """Every study by the name that the command gives it."""
 
