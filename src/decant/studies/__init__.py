@@ -2,7 +2,17 @@
 
 import difflib
 
-from decant.studies import bigger_teachers, decoupling, difficulty, efficiency, seeds, suppression, terms, weights
+from decant.studies import (
+    bigger_teachers,
+    decoupling,
+    difficulty,
+    efficiency,
+    features,
+    seeds,
+    suppression,
+    terms,
+    weights,
+)
 from decant.studies.run import plans_of, run_study
 from decant.studies.sizes import SIZES, Size
 from decant.studies.study import Study
@@ -14,6 +24,7 @@ STUDIES: dict[str, Study] = {
     "decoupling": decoupling.STUDY,
     "seeds": seeds.STUDY,
     "difficulty": difficulty.STUDY,
+    "features": features.STUDY,
     "efficiency": efficiency.STUDY,
     "bigger-teachers": bigger_teachers.STUDY,
 }
