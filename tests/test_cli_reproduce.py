@@ -36,15 +36,15 @@ def reproduce(
 
 
 def test_a_pair_s_evidence_and_the_page_above_it_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reproduce(monkeypatch, tmp_path) == 0
+    assert reproduce(monkeypatch, tmp_path, "--results", "results") == 0
     kept = tmp_path / "results" / "quick"
     page = (kept / "README.md").read_text()
-    assert page.startswith("# quick: sizes for two CPU cores")
+    assert page.startswith("# quick, with changed settings")
     assert "decant reproduce quick --pairs resnet20-resnet8 --methods supervised,kd --seeds 1" in page
     summary = json.loads((kept / "resnet20-resnet8" / "kd" / "seed-0" / "summary.json").read_text())
     assert f"| {summary['last']['top1']:.2f} |" in page
     assert "results/quick/resnet20-resnet8/kd/seed-0" in page
-    assert reproduce(monkeypatch, tmp_path, seeds="2") == 0
+    assert reproduce(monkeypatch, tmp_path, "--results", "results", seeds="2") == 0
     assert "results/quick/resnet20-resnet8/kd/seed-1" in (kept / "README.md").read_text()
     assert json.loads((kept / "resnet20-resnet8" / "kd" / "seed-0" / "summary.json").read_text()) == summary
 
@@ -54,9 +54,19 @@ def test_results_of_somebody_else_are_refused_before_anything_runs(
 ) -> None:
     (tmp_path / "results" / "quick" / "resnet20-resnet8").mkdir(parents=True)
     (tmp_path / "results" / "quick" / "resnet20-resnet8" / "notes.txt").write_text("mine")
-    assert reproduce(monkeypatch, tmp_path) == 2
+    assert reproduce(monkeypatch, tmp_path, "--results", "results") == 2
     assert "holds no comparison" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_page_of_the_user_s_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    assert reproduce(monkeypatch, tmp_path, "--out", "mine") == 2
+    assert "mine/README.md is not a page of comparisons" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
 
 
 def test_an_unknown_pair_is_named(

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from decant.engine.compare import compare
 from decant.engine.plan import FIRST_TUNING_SEED
 from decant.evidence import Comparison, read_run
-from decant.methods import ComposedSettings, DKDSettings, KDSettings, TTMSettings
+from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, TTMSettings
 from decant.recipe import CompareSettings, DOTSettings, NetworkSettings, Recipe, TeacherSettings
 from decant.report import summary_markdown
 from engine.tiny import (
@@ -222,3 +222,9 @@ def test_methods_that_learn_from_a_teacher_need_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="these methods learn from a teacher, but the recipe has none"):
         run(alone, ["supervised", "kd"], 1, tmp_path, Heard())
     assert run(alone, ["supervised"], 1, tmp_path, Heard()).result("supervised").teachers == {0: None}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_can_be_compared(name: str, tmp_path: Path) -> None:
+    made = compare(recipe(DKDSettings(), epochs=1), [name], 1, tmp_path / "all", places(tmp_path))
+    assert 0 <= made.result(name).last[0] <= 100

@@ -147,6 +147,16 @@ def test_strong_views_are_the_same_ones_for_all() -> None:
         Composed({"weak": Toy("a", views=2), "strong": strong})
 
 
+def test_the_task_s_term_is_that_of_the_part_that_sees_the_most_whatever_the_order() -> None:
+    images = tuple(torch.zeros(2, 1) for _ in range(2))
+    outputs = Outputs(torch.zeros(2, 4), more=(Outputs(torch.zeros(2, 4)),))
+    parts = {"one": Toy("hard", "a"), "two": Toy("hard", "b", views=2)}
+    for names in (("one", "two"), ("two", "one")):
+        method = Composed({name: parts[name] for name in names})
+        terms = method(outputs, outputs, Batch(images, None, torch.arange(2)))
+        assert {name: int(term) for name, term in terms.items()} == {"hard": 2, "a": 1, "b": 2}
+
+
 class Learns(Toy):
     def prepare(self, teacher_outputs: Iterator[tuple[Outputs, Batch]]) -> None:
         self.saw = [tuple(batch.index.tolist()) for _, batch in teacher_outputs]

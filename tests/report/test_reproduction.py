@@ -8,7 +8,7 @@ import pytest
 
 from decant.engine.suite import SUITES
 from decant.evidence import Comparison
-from decant.evidence.published import PUBLISHED
+from decant.evidence.published import PROTOCOLS, PUBLISHED
 from decant.report.pages import refreshed
 from decant.report.reproduction import (
     gains_markdown,
@@ -57,33 +57,34 @@ def test_pairs_come_in_the_order_of_the_published_tables_and_other_comparisons_s
 
 def test_a_published_number_stands_beside_ours_under_its_own_protocol_alone() -> None:
     pairs = {"resnet56-resnet20": of_pair("resnet56", "resnet20")}
-    head, *rows = cells(pairs_markdown(pairs, "cifar100"))
+    head, *rows = cells(pairs_markdown(pairs, published=True))
     assert head[4:] == ["published (best epoch), %", "difference", "seeds"]
     by_method = {row[1]: row for row in rows}
     assert by_method["(teacher)"][2:] == ["72.00", "-", "72.34", "-", "1"]
     best = pairs["resnet56-resnet20"].result("dkd").best_top1.mean
     assert by_method["dkd"][4:] == ["71.97", f"{best - 71.97:+.2f}", "3"]
     assert by_method["kd-matched"][4:] == ["-", "-", "3"]
-    head, *rows = cells(pairs_markdown(pairs, "quick"))
+    head, *rows = cells(pairs_markdown(pairs, published=False))
     assert head == ["pair", "method", "last epoch, %", "best epoch, %", "seeds"]
-    assert "71.97" not in pairs_markdown(pairs, "quick")
+    assert "71.97" not in pairs_markdown(pairs, published=False)
 
 
 def test_gains_are_paired_and_beside_the_published_gain() -> None:
     pairs = {"resnet56-resnet20": of_pair("resnet56", "resnet20")}
-    _, row = cells(gains_markdown(pairs, "cifar100"))
+    _, row = cells(gains_markdown(pairs, published=True))
     assert row[:2] == ["resnet56-resnet20", "+1.31"]
     assert row[2].startswith("+1.50 [")
     assert row[3].startswith("+0.50 [")
-    assert "published" not in gains_markdown(pairs, "quick")
+    assert "published" not in gains_markdown(pairs, published=False)
 
 
 def test_every_run_has_its_line_and_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="decant reproduce quick"):
         read_pairs(tmp_path / "quick")
     keep(tmp_path / "quick", "resnet56-resnet20", of_pair("resnet56", "resnet20"))
-    page = reproduction_page(tmp_path / "quick", "quick", command="decant reproduce quick", about="small")
-    assert page.count("`decant train results/quick/resnet56-resnet20/") == 4 * 3
+    page = reproduction_page(tmp_path / "quick", title="small", command="decant reproduce quick", published=False)
+    assert page.count("`decant train quick/resnet56-resnet20/") == 4 * 3, "and no path of this machine"
+    assert str(tmp_path) not in page
     assert "not the protocol of the published tables" in page
 
 
@@ -110,5 +111,7 @@ def test_the_page_of_a_suite_agrees_with_its_pairs(page: Path) -> None:
     if suite not in SUITES:
         return
     text, pairs = page.read_text(encoding="utf-8"), read_pairs(page.parent)
-    for table in (pairs_markdown(pairs, suite), gains_markdown(pairs, suite), repeat_markdown(pairs, suite)):
+    published, folder = suite in PROTOCOLS, Path("results") / suite
+    tables = (pairs_markdown(pairs, published=published), gains_markdown(pairs, published=published))
+    for table in (*tables, repeat_markdown(pairs, folder)):
         assert table in text, f"`decant reproduce {suite}` writes it"

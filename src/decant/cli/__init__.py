@@ -15,6 +15,7 @@ from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.distill import distill
 from decant.cli.options import (
     DATA,
+    METHODS_TO_COMPARE,
     TEACHERS,
     CacheOption,
     DataOption,
@@ -54,8 +55,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 
 
 def _version(wanted: bool) -> None:

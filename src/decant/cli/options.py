@@ -35,6 +35,9 @@ CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
 ]
 
+METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
+"""The question that Decant is about: does distillation help, and does decoupling?"""
+
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
 """Defaults of --teachers and --data."""
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from decant.cli.comparing import Asked, compare_and_write, names_of, refuse_early
 from decant.cli.options import (
     DATA,
+    METHODS_TO_COMPARE,
     TEACHERS,
     DataOption,
     DeviceOption,
@@ -21,7 +22,7 @@ from decant.cli.options import (
     use_threads,
 )
 
-_METHODS = "supervised,kd,kd-matched,dkd"
+_PAGE = "README.md"
 
 
 def reproduce(
@@ -29,13 +30,13 @@ def reproduce(
     pairs: Annotated[
         str | None, typer.Option("--pairs", help="Comma-separated, as resnet56-resnet20. [default: all]")
     ] = None,
-    methods: Annotated[str, typer.Option("--methods", help="Comma-separated names.")] = _METHODS,
+    methods: Annotated[str, typer.Option("--methods", help="Comma-separated names.")] = METHODS_TO_COMPARE,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 3,
     changes: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of all runs. [default: below runs]")] = None,
     results: Annotated[
-        Path, typer.Option("--results", help="Where the evidence is copied to, without weights.")
-    ] = Path("results"),
+        Path | None, typer.Option("--results", help="Also copy the evidence below here, without weights.")
+    ] = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
     device: DeviceOption = "auto",
@@ -45,13 +46,14 @@ def reproduce(
 ) -> None:
     """Run every comparison of a protocol, and put the numbers beside the published ones.
 
-    What is finished is not run again; each pair's evidence is copied when the pair is done.
+    What is finished is not run again; the page over all pairs is written anew when a pair is done.
     """
     from decant.engine import Places
     from decant.engine.checkpoint import write_text
     from decant.engine.parallel import is_main_process
     from decant.engine.suite import SUITES, chosen
     from decant.engine.suite import suite as suite_of
+    from decant.evidence.published import PROTOCOLS
     from decant.recipe import with_overrides
     from decant.report.reproduction import reproduction_page
 
@@ -61,20 +63,29 @@ def reproduce(
     }
     use_threads(threads)
     places = Places(teachers, data, device, download, table_on_device)
-    runs, kept = out or Path("runs/reproduce") / suite, results / suite
+    runs = out or Path("runs/reproduce") / suite
+    kept = results / suite if results is not None else None
     words = ["decant", "reproduce", suite, *(["--pairs", pairs] if pairs is not None else [])]
     words += ["--methods", methods, "--seeds", str(seeds)]
     words += [part for change in changes or () for part in ("--set", change)]
     asked = [
-        Asked(recipe, names_of(methods), seeds, runs / pair, words, results=kept / pair)
+        Asked(recipe, names_of(methods), seeds, runs / pair, words, kept / pair if kept is not None else None)
         for pair, recipe in recipes.items()
     ]
     for each in asked:  # before the first of them takes days
         refuse_early(each)
+    pages = [folder for folder in (runs, kept) if folder is not None]
+    for folder in pages:
+        if (folder / _PAGE).exists() and not any(folder.glob("*/comparison.json")):
+            raise FileExistsError(f"{folder / _PAGE} is not a page of comparisons; give another folder")
     console = Console()
+    title = f"{suite}, with changed settings" if changes else f"{suite}: {SUITES[suite]}"
     for each in asked:
         compare_and_write(each, places, console)
-        if is_main_process():
-            page = reproduction_page(kept, suite, command=shlex.join(words), about=SUITES[suite])
-            write_text(kept / "README.md", page)
-    console.print(f"{kept}: all pairs side by side in README.md", highlight=False, soft_wrap=True)
+        for folder in pages if is_main_process() else ():
+            page = reproduction_page(
+                folder, title=title, command=shlex.join(words), published=suite in PROTOCOLS and not changes
+            )
+            write_text(folder / _PAGE, page)
+    if is_main_process():
+        console.print(f"{pages[-1] / _PAGE}: all pairs side by side", highlight=False, soft_wrap=True)

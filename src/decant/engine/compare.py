@@ -13,7 +13,7 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan, PlannedRun
 from decant.engine.progress import Reporter
-from decant.engine.record import differences, finished, keep_recipe, kept_recipe
+from decant.engine.record import RunFolder, differences, finished, keep_recipe, kept_recipe
 from decant.engine.run import find_teacher, load_data, train
 from decant.engine.supply import Supply
 from decant.engine.teacher import Teacher
@@ -62,6 +62,7 @@ def compare(
     splits = load_data(recipe, places, reporter) if splits is None else splits
     for name in names:
         refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
+    _refuse_other_runs(plan, parallel)
     teacher = find_teacher(recipe, splits, places, reporter=reporter) if teacher is None else teacher
     bench = _Bench(places, splits, teacher, reporter)
     _announce(plan, bench)
@@ -140,6 +141,15 @@ def _refuse_another(recipe: Recipe, out: Path) -> None:
             )
 
 
+def _refuse_other_runs(plan: Plan, parallel: Parallel) -> None:
+    """Refuse other runs in the places of these before anything is written; those that wait for tuning come later."""
+    for name in plan.names:
+        tuning = plan.tuning(name).values() if name in plan.tuned else ()
+        planned = [run for runs in tuning for run in runs] or [plan.shown(name, seed) for seed in plan.seeds]
+        for run in planned:
+            RunFolder(run.folder, run.recipe, parallel)
+
+
 def _announce(plan: Plan, bench: _Bench) -> None:
     """Say how many runs there are and how long those that are left will take."""
     parallel = Parallel(device=bench.places.device, precision=plan.recipe.train.precision)
@@ -154,6 +164,7 @@ def _announce(plan: Plan, bench: _Bench) -> None:
             continue
         with own_random_state(parallel.device):
             training = Training(left[0].recipe, bench.splits, bench.teacher, parallel)
+            training.prepare(batches=1)  # enough to tell how long a step takes
             with training.table_open(bench.places, bench.reporter):
                 each = training.estimate(plan.out)
                 seconds += each.seconds * len(left)

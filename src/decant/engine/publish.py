@@ -10,9 +10,9 @@ from typing import Any
 from decant.engine.checkpoint import write_atomically, write_text
 from decant.engine.compare import COMPARED_FILE
 from decant.engine.plan import Plan
-from decant.engine.record import RUN_EVIDENCE, SUMMARY_FILE, differences, finished
+from decant.engine.record import RUN_EVIDENCE, SUMMARY_FILE, differences, finished, kept_recipe
 from decant.engine.teacher import teacher_folder
-from decant.recipe import Recipe, code_files, load_recipe, recipe_to_dict
+from decant.recipe import Recipe, code_files, recipe_to_dict
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
 _FINDINGS = ("findings.json", "README.md", "figure.png")
@@ -28,15 +28,26 @@ def refuse_results(plan: Plan, results: Path) -> None:
         return
     if not (results / COMPARED_FILE).is_file():
         raise FileExistsError(f"{results} holds no comparison; remove it first, or give another folder with --results")
-    there, here = (
-        _portable(recipe_to_dict(kind.trained))
-        for kind in (load_recipe(results / COMPARED_FILE, same_code_as=plan.recipe), plan.recipe)
-    )
+    kept = kept_recipe(results / COMPARED_FILE, plan.recipe)
+    there, here = (_portable(recipe_to_dict(kind.trained)) for kind in (kept, plan.recipe))
     if there != here:
         raise FileExistsError(
             f"{results} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "
             "give another folder with --results"
         )
+    if (results / "comparison.json").is_file():  # not yet, where copying was interrupted
+        _refuse_less(plan, results)
+    for summary in sorted(results.rglob(SUMMARY_FILE)):
+        run = summary.parent.relative_to(results)
+        ours = plan.out / run / SUMMARY_FILE
+        if not run.parts[0].startswith(_TEACHER) and not (ours.is_file() and ours.read_bytes() == summary.read_bytes()):
+            raise FileExistsError(
+                f"{results / run} is a run that {plan.out} does not hold; bring it there, or give another folder "
+                "with --results: runs of two origins are not mixed"
+            )
+
+
+def _refuse_less(plan: Plan, results: Path) -> None:
     page = json.loads((results / "comparison.json").read_text(encoding="utf-8"))
     shown = {result["name"] for result in page["results"]}
     if lacking := sorted(shown - set(plan.names)) or sorted(set(page["seeds"]) - set(plan.seeds)):
@@ -44,14 +55,6 @@ def refuse_results(plan: Plan, results: Path) -> None:
             f"{results} shows more than this comparison would ({', '.join(map(str, lacking))}); name all its methods "
             f"({', '.join(sorted(shown))}) and at least {len(page['seeds'])} seeds, or give another folder"
         )
-    for summary in sorted(results.rglob(SUMMARY_FILE)):
-        run = summary.parent.relative_to(results)
-        ours = plan.out / run / SUMMARY_FILE
-        if run.parts[0] != _TEACHER and not (ours.is_file() and ours.read_bytes() == summary.read_bytes()):
-            raise FileExistsError(
-                f"{results / run} is a run that {plan.out} does not hold; bring it there, or give another folder "
-                "with --results: runs of two origins are not mixed"
-            )
 
 
 def publish(plan: Plan, teachers: Path, results: Path) -> None:
@@ -66,13 +69,23 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
         FileExistsError: ``results`` holds something else.
     """
     refuse_results(plan, results)
+    # The recipe first: it says whose folder this is, should copying be interrupted.
+    for name in (COMPARED_FILE, *code_files(plan.recipe)):
+        _copy(plan.out / name, results / name)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
         _copy_run(run.folder, results / run.folder.relative_to(plan.out), run.recipe)
-    teacher = plan.recipe.teacher
-    if teacher is not None and teacher.recipe is not None:
-        _copy_run(teacher_folder(teachers, teacher.recipe), results / _TEACHER, teacher.recipe)
-    for name in (COMPARED_FILE, *code_files(plan.recipe), *_PAGE):
+    for number, recipe in enumerate(_teachers_of(plan.recipe)):
+        name = f"{_TEACHER}-{number}" if number else _TEACHER
+        _copy_run(teacher_folder(teachers, recipe), results / name, recipe)
+    for name in _PAGE:
         _copy(plan.out / name, results / name)
+
+
+def _teachers_of(recipe: Recipe) -> list[Recipe]:
+    """The recipes of its teachers, as far as they come from recipes."""
+    if (teacher := recipe.teacher) is None:
+        return []
+    return [source.recipe for source in (teacher, *teacher.also) if source.recipe is not None]
 
 
 def refuse_study_results(name: str, plans: Mapping[str, Plan], results: Path) -> None:
@@ -116,9 +129,9 @@ def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results
     for trial, plan in plans.items():
         for run in (run for method in plan.names for run in plan.runs(method) if finished(run.folder)):
             _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out), run.recipe)
-        if plan.recipe.teacher is not None and plan.recipe.teacher.recipe is not None:
-            folder = teacher_folder(teachers, plan.recipe.teacher.recipe)
-            _copy_run(folder, results / "teachers" / folder.name, plan.recipe.teacher.recipe)
+        for recipe in _teachers_of(plan.recipe):
+            folder = teacher_folder(teachers, recipe)
+            _copy_run(folder, results / "teachers" / folder.name, recipe)
     for name in _FINDINGS:
         _copy(page / name, results / page.name / name)
 
@@ -131,16 +144,20 @@ def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.name in {"recipe.json", COMPARED_FILE}:
+    if target.name in {"recipe.json", COMPARED_FILE, "comparison.json"}:
         values = _portable(json.loads(source.read_text(encoding="utf-8")))
         write_text(target, json.dumps(values, indent=2) + "\n")
     else:
         write_atomically(target, partial(copyfile, source))
 
 
-def _portable(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe with a name in the place of the one path that it may hold."""
-    teacher = recipe.get("teacher")
-    if not teacher or not teacher.get("weights"):
-        return recipe
-    return {**recipe, "teacher": {**teacher, "weights": Path(teacher["weights"]).name}}
+def _portable(values: Any) -> Any:
+    """The same with the names of files of weights in the place of their paths: a recipe holds no others."""
+    if isinstance(values, list):
+        return [_portable(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: Path(value).name if key == "weights" and isinstance(value, str) else _portable(value)
+        for key, value in values.items()
+    }

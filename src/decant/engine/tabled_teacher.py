@@ -18,6 +18,7 @@ from decant.engine.table_key import TableKey
 from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
 from decant.interfaces import Method, Outputs
+from decant.methods import ComposedSettings, SupervisedSettings
 from decant.recipe import Recipe
 
 ROWS = 64
@@ -62,10 +63,18 @@ def refuse_top(recipe: Recipe, classes: int) -> None:
         raise ValueError(
             f"train.teacher_cache_top = {top} leaves out none of {classes} classes; leave the setting out to keep all"
         )
-    if (temperature := getattr(recipe.method, "temperature", kept)) != kept:
+    parts = recipe.method.parts if isinstance(recipe.method, ComposedSettings) else (recipe.method,)
+    for part in parts:
+        if isinstance(part, SupervisedSettings) or (temperature := getattr(part, "temperature", None)) == kept:
+            continue
+        where = "method" if len(parts) == 1 else f"method.{parts.index(part)}"
+        has = (
+            f"{where}.temperature = {temperature}; make them equal"
+            if temperature is not None
+            else (f"{part.name} has no temperature that stays the same; keep all logits for it")
+        )
         raise ValueError(
-            f"train.teacher_cache_temperature = {kept} is where the largest logits keep their probabilities, but "
-            f"method.temperature = {temperature}; make them equal"
+            f"train.teacher_cache_temperature = {kept} is where the largest logits keep their probabilities, but {has}"
         )
 
 

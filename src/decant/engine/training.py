@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +182,14 @@ class Training:
         """The batches of an epoch on this process."""
         return self.supply.batches(*self.orders([epoch]))
 
-    def prepare(self) -> None:
-        """Before the first epoch of a new run: let the method see what the teacher says to the training set."""
-        batches = plain_batches(self.train_set, _PREPARED_AT_ONCE, memory_format=self.layout)
-        self.distiller.prepare((batch.images[0], batch.target) for batch in batches)
+    def prepare(self, *, batches: int | None = None) -> None:
+        """Before the first epoch of a new run: let the method see what the teacher says to the training set.
+
+        Args:
+            batches: of the training set, where that is only to be tried; None for all.
+        """
+        images = plain_batches(self.train_set, _PREPARED_AT_ONCE, memory_format=self.layout)
+        self.distiller.prepare((batch.images[0], batch.target) for batch in islice(images, batches))
 
     def compile(self) -> str | None:
         """Compile what is trained, or say why that does not work here; it takes minutes and leaves no trace."""

@@ -6,6 +6,9 @@ of one run or the mean of up to five, which is about 0.3 points above the last e
 
 from collections.abc import Mapping
 
+PROTOCOLS = ("cifar100",)
+"""Suites whose runs are what these numbers are of."""
+
 TEACHER, ALONE = "teacher", "supervised"
 
 _COLUMNS = (TEACHER, ALONE, "kd", "fitnet", "rkd", "crd", "reviewkd", "dkd")

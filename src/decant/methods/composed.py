@@ -45,7 +45,7 @@ class ComposedSettings:
 
 
 class Composed(Method):
-    """The terms of all parts; the task's own term is shared and counts once.
+    """The terms of all parts; the task's own term is shared and counts once, as the part of the most views has it.
 
     A term that several parts have by one name is called ``part.term`` in each of them. The parts are submodules by
     their names, so that ``parts.reviewkd`` of a state dict holds that part's adapters.
@@ -93,7 +93,8 @@ class Composed(Method):
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> dict[str, Tensor]:
         """The terms of all parts; a part that wants fewer views than there are sees the first ones."""
         terms: dict[str, Tensor] = {}
-        for name, part in self._each():
+        # Those that see the most come first: theirs is the task's term, which may be of more than the first view.
+        for name, part in sorted(self._each(), key=lambda each: -each[1].views):
             taught = _first_views(teacher, part.views) if teacher is not None and part.needs_teacher else None
             seen = replace(batch, images=batch.images[: part.views], view_ids=batch.view_ids[: part.views])
             for term, value in part(_first_views(student, part.views), taught, seen).items():

@@ -61,6 +61,7 @@ class NCKD(LogitMethod):
     def __init__(self, settings: NCKDSettings) -> None:
         super().__init__(settings.task_weight, {"nckd": settings.weight}, settings.warmup)
         self.settings = settings
+        self.gather = settings.samples != "all"  # a half is one of the whole batch
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> dict[str, Tensor]:
         """The term of these logits.

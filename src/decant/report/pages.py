@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from decant.evidence import Comparison, verdict
+from decant.evidence.published import PROTOCOLS
 from decant.report.reproduction import gains_markdown, pairs_markdown, read_pairs
 from decant.report.table import comparison_markdown
 
@@ -28,7 +29,7 @@ def refreshed(text: str, results: Path) -> str:
 
     def block(match: re.Match[str]) -> str:
         if (over_pairs := _OVER_PAIRS.get(match["kind"])) is not None:
-            body = over_pairs(read_pairs(results / match["name"]), match["name"])
+            body = over_pairs(read_pairs(results / match["name"]), published=match["name"] in PROTOCOLS)
             return f"<!-- {match['kind']}: {match['name']} -->\n{body}<!-- end -->"
         path = results / match["name"] / "comparison.json"
         if not path.is_file():

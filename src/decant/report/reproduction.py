@@ -9,9 +9,6 @@ from decant.evidence.published import PUBLISHED, TEACHER
 from decant.report import wording
 from decant.report.table import markdown_table
 
-_PROTOCOL_OF_THE_TABLES = "cifar100"
-"""The suite whose runs are what the published numbers are of."""
-
 
 def read_pairs(folder: Path) -> dict[str, Comparison]:
     """Pair -> its published comparison, of those that are below ``folder``.
@@ -36,9 +33,8 @@ def _pair(comparison: Comparison) -> str:
     return f"{'+'.join(sorted(teachers))}-{wording.named(comparison.student)}"
 
 
-def pairs_markdown(pairs: Mapping[str, Comparison], suite: str) -> str:
-    """One row per pair and method; beside the published number where the suite is that of the published tables."""
-    published = suite == _PROTOCOL_OF_THE_TABLES
+def pairs_markdown(pairs: Mapping[str, Comparison], *, published: bool) -> str:
+    """One row per pair and method; beside the published number where these are runs of the published protocol."""
     headings = ["pair", "method", "last epoch, %", "best epoch, %"]
     headings += ["published (best epoch), %", "difference"] if published else []
     rows = []
@@ -57,9 +53,8 @@ def pairs_markdown(pairs: Mapping[str, Comparison], suite: str) -> str:
     return markdown_table([*headings, "seeds"], rows, [False, False, *[True] * (len(headings) - 1)])
 
 
-def gains_markdown(pairs: Mapping[str, Comparison], suite: str) -> str:
+def gains_markdown(pairs: Mapping[str, Comparison], *, published: bool) -> str:
     """What dkd gains over kd with its published weights, and over kd with its weight matched, per pair."""
-    published = suite == _PROTOCOL_OF_THE_TABLES
     headings = ["pair", "dkd - kd [95%]", "dkd - kd-matched [95%]", "seeds"]
     if published:
         headings.insert(1, "dkd - kd, published")
@@ -80,32 +75,34 @@ def gains_markdown(pairs: Mapping[str, Comparison], suite: str) -> str:
     return markdown_table(headings, rows, [False, *[True] * (len(headings) - 1)])
 
 
-def repeat_markdown(pairs: Mapping[str, Comparison], suite: str) -> str:
-    """One line per run: what came out, and the command that runs the same again."""
+def repeat_markdown(pairs: Mapping[str, Comparison], folder: Path) -> str:
+    """One line per run: what came out, and the command that runs the same again; no path of one machine."""
+    where = folder.name if folder.is_absolute() else folder.as_posix()
     rows = []
     for pair, comparison in pairs.items():
         for result in comparison.results:
             for seed in comparison.seeds:
                 run = f"{pair}/{result.name}/seed-{seed}"
-                rows.append([f"{result.last[seed]:.2f}", f"{result.best[seed]:.2f}", _command(suite, run)])
+                again = f"`decant train {where}/{run} --out runs/again/{run}`"
+                rows.append([f"{result.last[seed]:.2f}", f"{result.best[seed]:.2f}", again])
     return markdown_table(["last epoch, %", "best epoch, %", "command"], rows, [True, True, False])
 
 
-def reproduction_page(folder: Path, suite: str, *, command: str, about: str) -> str:
+def reproduction_page(folder: Path, *, title: str, command: str, published: bool) -> str:
     """The README.md above the folders of the pairs.
 
     Args:
         folder: where the comparisons are, one folder per pair.
-        suite: the suite's name.
+        title: what was run, in one line.
         command: the command that made them, as one would type it.
-        about: the suite in one line.
+        published: whether these are runs of the published protocol, as it is.
 
     Raises:
         FileNotFoundError: there is no comparison below ``folder``.
     """
     pairs = read_pairs(folder)
     explained = "Top-1 on the test images as mean ± sample standard deviation over seeds."
-    if suite == _PROTOCOL_OF_THE_TABLES:
+    if published:
         explained += (
             " Published numbers are those of the papers, not ours; they are of the best test epoch, and so is the "
             "difference (ours - published)."
@@ -117,19 +114,19 @@ def reproduction_page(folder: Path, suite: str, *, command: str, about: str) -> 
         "may be one of weights alone; what it gains over kd-matched is what decoupling brings. Points after the last "
         "epoch, paired by seed, with 95% Student-t intervals."
     )
+    repeat = (
+        "The recipe, the environment and every epoch's numbers are in the run's folder; `--data` says where the data "
+        "is, `--teachers` where teachers are."
+    )
+    table, gains = pairs_markdown(pairs, published=published), gains_markdown(pairs, published=published)
     parts = [
-        f"# {suite}: {about}",
+        f"# {title}",
         f"```\n{command}\n```",
-        f"{pairs_markdown(pairs, suite)}\n{explained} Each pair's folder has its own page, with the verdict.",
-        f"## What decoupling brought\n\n{gains_markdown(pairs, suite)}\n{control}",
-        "## Every run again\n\nThe recipe, the environment and every epoch's numbers are in the run's folder.\n\n"
-        + repeat_markdown(pairs, suite),
+        f"{table}\n{explained} Each pair's folder has its own page, with the verdict.",
+        f"## What decoupling brought\n\n{gains}\n{control}",
+        f"## Every run again\n\n{repeat}\n\n{repeat_markdown(pairs, folder)}",
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
-
-
-def _command(suite: str, run: str) -> str:
-    return f"`decant train results/{suite}/{run} --out runs/again/{run} --teachers results/teachers`"
 
 
 def _number(value: float | None) -> str:

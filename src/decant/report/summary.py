@@ -7,6 +7,13 @@ from decant.evidence import Comparison, verdict
 from decant.report import wording
 from decant.report.table import comparison_markdown, markdown_table
 
+_UNUSED = {
+    "strong": {"name": "randaugment", "operations": 2, "magnitude": 10},
+    "label_noise": 0.0,
+    "all_strong": False,
+}
+"""Settings of the data that are told only where they are others."""
+
 
 def summary_markdown(comparison: Comparison, *, command: str, chart: str | None = None) -> str:
     """A README.md for a results folder, made of nothing but the comparison.
@@ -48,8 +55,14 @@ def bullets(lines: list[str]) -> str:
 def what_was_run(comparison: Comparison) -> str:
     """Data, networks and seeds as a list."""
     name = wording.named(comparison.data)
-    # A recipe lists the sizes of the made-up data set with every data set; they say nothing about another one.
-    settings = {key: value for key, value in comparison.data.items() if name == "fake" or not key.startswith("fake_")}
+    # A recipe lists with every data set what is of one alone, and what is rarely used; here it would hide the rest.
+    settings = {
+        key: value
+        for key, value in comparison.data.items()
+        if (name == "fake" or not key.startswith("fake_"))
+        and (name == "pictures" or key != "pictures")
+        and (key not in _UNUSED or value != _UNUSED[key])
+    }
     size = f", {comparison.parameters:,} parameters" if comparison.parameters is not None else ""
     lines = [
         f"Data: {name} ({wording.settings(settings)}).",
