@@ -224,7 +224,9 @@ def test_methods_that_learn_from_a_teacher_need_one(tmp_path: Path) -> None:
     assert run(alone, ["supervised"], 1, tmp_path, Heard()).result("supervised").teachers == {0: None}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "nd" else [pytest.mark.slow]) for name in METHODS]
+)
 def test_every_method_can_be_compared(name: str, tmp_path: Path) -> None:
     made = compare(recipe(DKDSettings(), epochs=1), [name], 1, tmp_path / "all", places(tmp_path))
     assert 0 <= made.result(name).last[0] <= 100
