@@ -35,11 +35,12 @@ format: $(BIN)/.installed-dev  ## rewrite the files the way `make check` wants t
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# A process per core, each with one thread: the tests are many and small.
 test: $(BIN)/.installed-dev  ## the tests, in minutes
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses auto
 
 test-slow: $(BIN)/.installed-dev  ## processes, kills, every recipe
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto
 
 # BENCH names groups (loss, step, loop; all by default), BENCH_OPTIONS what `python -m benchmarks --help` lists.
 bench: $(BIN)/.installed  ## speed against floors and the reference: make bench BENCH=step BENCH_OPTIONS="--reference DIR"

@@ -80,6 +80,13 @@ def test_each_class_is_split_the_same_way_every_time(pets: Path) -> None:
     assert splits.validation is None
 
 
+def test_the_drawn_pictures_are_not_the_first_ones(tmp_path: Path) -> None:
+    # Names often count what was taken one after the other.
+    places = [int(Path(file).stem) for file in files(loaded(folder(tmp_path, {"a": 40, "b": 40})).test)]
+    assert 10 < sum(places) / len(places) < 30
+    assert max(places) > 30
+
+
 def test_a_new_picture_moves_hardly_any_other(pets: Path) -> None:
     before = set(files(loaded(pets).test))
     save(pets / "cat" / "0005.png", seed=0)

@@ -82,7 +82,7 @@ def test_neither_making_a_distiller_nor_a_step_changes_the_teacher() -> None:
     network = teacher()
     before = copy.deepcopy(network.state_dict())
     distiller = RCNNDistiller(student(), network, ALL)
-    network.train()  # as somebody else who holds it may do
+    network.train().requires_grad_(True)  # as somebody else who holds it may do
     loss, _ = step(distiller)
     loss.backward()
     assert not network.training

@@ -141,6 +141,20 @@ def test_a_file_that_knows_the_classes_teaches_another_is_fine_tuned(tmp_path: P
     assert (tuned.train.epochs, tuned.train.probe_epochs, tuned.train.learning_rate) == (10, 2, 0.01)
 
 
+def test_a_teacher_of_other_classes_is_fine_tuned_and_teaches(colours: Path, tmp_path: Path) -> None:
+    network = create("digits_teacher", num_classes=5, in_channels=3)
+    save_file(network.state_dict(), tmp_path / "other.safetensors")
+    wanted = replace(WANTED, teacher_weights=tmp_path / "other.safetensors", teacher_epochs=10, anyway=True)
+    made, lines = run(wanted, colours, tmp_path / "out")
+    (kept,) = (tmp_path / "out" / "teachers").glob("digits_teacher-pictures-*")
+    rows = [json.loads(line) for line in (kept / "metrics.jsonl").read_text().splitlines()]
+    assert [row["learning_rate"] for row in rows[:2]] == [0.1, 0.1], "the classifier alone"
+    assert 0 < rows[5]["learning_rate"] <= 0.01
+    assert made.comparison.teachers[0]["top1"] == rows[-1]["top1"]
+    found = [line for line in lines if "3 classes, 39 to train on" in line]
+    assert len(found) == 1, "the pictures are looked at once"
+
+
 def test_pretrained_networks_see_what_they_were_trained_on() -> None:
     wanted = Wanted(teacher="torchvision/efficientnet_b0", student="torchvision/resnet18", pretrained=True)
     recipe = own_pictures_recipe(wanted, CLASSES)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decant.data import PictureSplits, Splits, load, load_pictures
+from decant.data import DataSettings, PictureSplits, Splits, load, load_pictures
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
@@ -95,7 +95,7 @@ def find_teacher(
         return None
     reporter = reporter or Reporter()
     sources = (replace(settings, also=()), *settings.also)
-    teachers = [_one_teacher(source, splits, places, reporter) for source in sources]
+    teachers = [_one_teacher(source, recipe.data, splits, places, reporter) for source in sources]
     teacher, *others = teachers
     if others:
         teacher = averaged(teachers, [source.share for source in sources])
@@ -115,7 +115,7 @@ def find_teacher(
 
 
 def _one_teacher(
-    settings: TeacherSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
+    settings: TeacherSettings, data: DataSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
 ) -> Teacher:
     path, top1 = Path(settings.weights) if settings.weights is not None else None, None
     if settings.recipe is not None:
@@ -124,7 +124,8 @@ def _one_teacher(
             reporter.say(f"teacher {settings.network}: found in {folder}")
         else:
             reporter.say(f"teacher {settings.network}: trained first, kept in {folder}")
-            train(settings.recipe, folder, places, reporter=reporter)
+            shared = splits if settings.recipe.data == data else None  # not loaded, or checked, a second time
+            train(settings.recipe, folder, places, reporter=reporter, splits=shared)
         last = read_summary(folder)["last"]
         path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
     teacher = load_teacher(path, settings, splits.train, top1=top1)
