@@ -11,6 +11,7 @@ from decant.studies import (
     seeds,
     suppression,
     terms,
+    transfer,
     weights,
 )
 from decant.studies.run import plans_of, run_study
@@ -25,6 +26,7 @@ STUDIES: dict[str, Study] = {
     "seeds": seeds.STUDY,
     "difficulty": difficulty.STUDY,
     "features": features.STUDY,
+    "transfer": transfer.STUDY,
     "efficiency": efficiency.STUDY,
     "bigger-teachers": bigger_teachers.STUDY,
 }

@@ -46,9 +46,11 @@ def run_study(
 
     Raises:
         FileExistsError: ``out`` holds something else.
+        FileNotFoundError: data that the study needs is not there.
         ValueError: comparisons that cannot be made, see :class:`decant.engine.plan.Plan`.
     """
     reporter = reporter or Reporter()
+    study.needs(size, places)
     plans = plans_of(study, size, out, seeds)  # all of them now: a fault of the last must not wait for the first
     total = sum(len(list(plan.runs(method))) for plan in plans.values() for method in plan.names)
     reporter.say(f"study {name}, size {size.name}: {len(plans)} comparisons of {total} runs in all, below {out}")

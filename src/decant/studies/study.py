@@ -62,12 +62,14 @@ class Study:
             and the same method the same settings, so that studies share their runs.
         findings: what the runs of these comparisons say.
         seeds: name of a size -> seeds of every comparison, where a study wants others than the size's.
+        needs: raises before anything is trained where something is lacking on this machine.
     """
 
     question: str
     trials: Callable[[Size], dict[str, Trial]]
     findings: Callable[[Made], "Reading"]
     seeds: Mapping[str, int] = field(default_factory=dict)
+    needs: Callable[[Size, Places], None] = lambda size, places: None
 
 
 @dataclass(frozen=True)
