@@ -163,7 +163,7 @@ def test_a_comparison_of_own_methods_keeps_their_code_and_publishes_it(code: Pat
     assert first.results[1].settings["weight"] == 0.05
     compare(compared, names, 1, out, places(code.parent))  # goes on: nothing to do
     for name in ("comparison.json", "README.md", "chart.png"):
-        (out / name).write_text("")
+        (out / name).write_text("{}")
     publish(Plan(compared, names, 1, out), code.parent / "teachers", results)
     for folder in (out, out / "gentle" / "seed-0", results, results / "eager" / "seed-0"):
         assert (folder / "match.py").read_text() == CODE
