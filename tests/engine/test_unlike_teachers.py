@@ -14,8 +14,10 @@ from decant.data import DataSettings, PictureSettings
 from decant.engine import Places, find_teacher, load_data, train
 from decant.engine.checkpoint import read_about
 from decant.engine.judge import evaluate_run
+from decant.engine.teacher import fresh_student
 from decant.engine.training import Training, own_random_state
-from decant.methods import DKDSettings, FitNetSettings, SimKDSettings
+from decant.interfaces import MethodSettings
+from decant.methods import DKDSettings, FitNetSettings, SDDSettings, SimKDSettings
 from decant.models import FoldedClasses, Resighted, build_network, create
 from decant.recipe import NetworkSettings, Recipe, SightSettings, TeacherSettings, TrainSettings
 from engine.tiny import DATA, Heard, on_cpu, splits, weights_of
@@ -148,6 +150,23 @@ def test_several_teachers(pets: Path) -> None:
     train(recipe, pets.parent / "run", places(pets))
     swapped = taught(TeacherSettings(recipe=second, share=3.0, also=(TeacherSettings(recipe=first),)))
     assert found(swapped, pets)[0].sha256 != teacher.sha256
+
+
+@pytest.mark.parametrize("method", [FitNetSettings(), SimKDSettings(), SDDSettings()])
+def test_several_teachers_that_a_method_cannot_learn_from_are_not_trained_first(
+    method: MethodSettings, tmp_path: Path
+) -> None:
+    first, second = (TeacherSettings(recipe=replace(tiny_recipe(), seed=seed)) for seed in (1, 2))
+    recipe = replace(tiny_recipe(method), teacher=replace(first, also=(second,)))
+    with pytest.raises(ValueError, match=rf"{method.name} needs the teacher's features .* the teacher names none"):
+        train(recipe, tmp_path / "run", Places(teachers=tmp_path / "teachers", device="cpu"), announce=False)
+    assert not list(tmp_path.iterdir())
+    # Its inner networks can be named, and the student is found again by the same names.
+    named = replace(recipe, teacher=replace(first, also=(second,), taps={"stage2": "networks.1.relu2"}))
+    if isinstance(method, FitNetSettings):
+        assert (
+            fresh_student(named, splits(DATA).train).state_dict().keys() == create("digits_student").state_dict().keys()
+        )
 
 
 def test_pretrained_weights_teach_over_the_classes_that_they_know(

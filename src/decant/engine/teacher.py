@@ -206,6 +206,9 @@ def untrained(settings: TeacherSettings, images: Images) -> Teacher:
 
     Of a file of weights only the header is read, where the file is there.
     """
+    if settings.also:
+        sources = settings.sources
+        return averaged([untrained(source, images) for source in sources], [source.share for source in sources])
     about = {} if settings.weights is None or _missing(settings) else read_about(Path(settings.weights))
     known = classes_of(settings.network) if settings.pretrained else None
     names = settings.classes or about.get("classes") or known or images.classes
@@ -237,11 +240,12 @@ def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
         teacher = untrained(recipe.teacher, images).network
         context = build_context(student, teacher, images, named_taps(recipe, student, teacher))
         deployed = recipe.method.build(context).deployed(student)
-    if deployed is not student and recipe.teacher.sees is None and _missing(recipe.teacher):
+    gone = [source.weights for source in recipe.teacher.sources if source.sees is None and _missing(source)]
+    if deployed is not student and gone:
         # Parts without weights would fit any file of weights: a guess at the shapes would go unnoticed.
         raise FileNotFoundError(
-            f"there is no file {recipe.teacher.weights} (teacher.weights): {recipe.method.name} puts parts into its "
-            "student that depend on the size of images that the teacher sees, which this file may tell; put it back"
+            f"there is no file {gone[0]} (teacher.weights): {recipe.method.name} puts parts into its student that "
+            "depend on the size of images that the teacher sees, which this file may tell; put it back"
         )
     return deployed
 
