@@ -131,7 +131,7 @@ class Training:
             refuse_one_gradient(method, recipe.method.name)
             self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
         self._optimizer = parallel.prepare_optimizer(optimizer)
-        self._probe = probe_of(recipe, student, splits.train, parallel)
+        self._probe = probe_of(recipe, student, self.distiller.student, splits.train, parallel)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
