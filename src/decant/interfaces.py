@@ -48,10 +48,17 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of a network's outputs without the batch dimension, from one dry forward pass."""
+    """Shapes of a network's outputs without the batch dimension, from one dry forward pass.
+
+    Attributes:
+        logits: (C,).
+        taps: tap name -> shape of the feature.
+        outputs: what the network said in that pass, in eval mode; None where there was none.
+    """
 
     logits: tuple[int, ...]
     taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: Outputs | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

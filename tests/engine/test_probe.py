@@ -1,5 +1,6 @@
 """The linear probe: only the classifier learns at first, and resuming in it or after it changes nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from decant.engine.optim import learning_rate_at
 from decant.engine.probe import Probe
 from decant.engine.progress import Reporter
 from decant.engine.training import Training, own_random_state
+from decant.methods import ComposedSettings, KDSettings, SimKDSettings
 from decant.models import build_network, classifier_of, create
 from decant.recipe import Cosine, DOTSettings, MultiStep, TrainSettings
 from engine.tiny import (
@@ -105,6 +107,15 @@ def test_a_body_that_stands_still_keeps_its_statistics() -> None:
     ]
     probe.freeze(False)
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_method_that_trains_another_network_is_refused_before_its_teacher_is_trained(tmp_path: Path) -> None:
+    method = ComposedSettings((SimKDSettings(task_weight=1.0), KDSettings(task_weight=1.0)))
+    for probed in (recipe(SimKDSettings(), probe_epochs=1), recipe(method, probe_epochs=1)):
+        message = f"probe_epochs trains the student's own classifier first, but {re.escape(probed.method.name)} puts"
+        with pytest.raises(ValueError, match=message):
+            train(probed, tmp_path / "run", places(tmp_path), announce=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_refuse() -> None:

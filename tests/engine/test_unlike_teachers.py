@@ -13,8 +13,11 @@ from data.made_pictures import folder
 from decant.data import DataSettings, PictureSettings
 from decant.engine import Places, find_teacher, load_data, train
 from decant.engine.checkpoint import read_about
+from decant.engine.judge import evaluate_run
+from decant.engine.teacher import fresh_student
 from decant.engine.training import Training, own_random_state
-from decant.methods import DKDSettings, FitNetSettings
+from decant.interfaces import MethodSettings
+from decant.methods import DKDSettings, FitNetSettings, SDDSettings, SimKDSettings
 from decant.models import FoldedClasses, Resighted, build_network, create
 from decant.recipe import NetworkSettings, Recipe, SightSettings, TeacherSettings, TrainSettings
 from engine.tiny import DATA, Heard, on_cpu, splits, weights_of
@@ -86,6 +89,31 @@ def test_a_student_that_was_saved_says_what_it_saw_and_over_which_classes(zoo: P
         found(taught(fewer), zoo)
 
 
+@pytest.mark.parametrize("method", [SimKDSettings(), DKDSettings(warmup=0)])
+def test_a_student_is_built_again_for_the_teacher_whose_file_says_what_it_saw(
+    method: SimKDSettings | DKDSettings, pets: Path
+) -> None:
+    train(ALONE, pets.parent / "small", places(pets))
+    saved = pets.parent / "small" / "student.safetensors"
+    assert read_about(saved)["sees"]["size"] == [8, 8]
+    larger = replace(PICTURES, pictures=replace(PICTURES.pictures, size=16))
+    recipe = replace(taught(TeacherSettings(name="digits_student", weights=str(saved)), data=larger), method=method)
+    last = train(recipe, pets.parent / "run", places(pets))["last"]
+
+    def judged() -> float:
+        return evaluate_run(pets.parent / "run", places(pets)).score.loss
+
+    assert judged() == pytest.approx(last["loss"], rel=1e-6)
+    saved.unlink()
+    if isinstance(method, SimKDSettings):
+        with pytest.raises(
+            FileNotFoundError, match=r"there is no file .* \(teacher\.weights\): simkd puts parts into its"
+        ):
+            judged()
+    else:
+        assert judged() == pytest.approx(last["loss"], rel=1e-6), "this student is what it would be with any teacher"
+
+
 def test_a_teacher_that_is_like_its_student_is_left_alone(pets: Path) -> None:
     recipe = taught(TeacherSettings(recipe=replace(ALONE, student=NetworkSettings("digits_teacher"))))
     teacher, lines = found(recipe, pets)
@@ -124,6 +152,23 @@ def test_several_teachers(pets: Path) -> None:
     assert found(swapped, pets)[0].sha256 != teacher.sha256
 
 
+@pytest.mark.parametrize("method", [FitNetSettings(), SimKDSettings(), SDDSettings()])
+def test_several_teachers_that_a_method_cannot_learn_from_are_not_trained_first(
+    method: MethodSettings, tmp_path: Path
+) -> None:
+    first, second = (TeacherSettings(recipe=replace(tiny_recipe(), seed=seed)) for seed in (1, 2))
+    recipe = replace(tiny_recipe(method), teacher=replace(first, also=(second,)))
+    with pytest.raises(ValueError, match=rf"{method.name} needs the teacher's features .* the teacher names none"):
+        train(recipe, tmp_path / "run", Places(teachers=tmp_path / "teachers", device="cpu"), announce=False)
+    assert not list(tmp_path.iterdir())
+    # Its inner networks can be named, and the student is found again by the same names.
+    named = replace(recipe, teacher=replace(first, also=(second,), taps={"stage2": "networks.1.relu2"}))
+    if isinstance(method, FitNetSettings):
+        assert (
+            fresh_student(named, splits(DATA).train).state_dict().keys() == create("digits_student").state_dict().keys()
+        )
+
+
 def test_pretrained_weights_teach_over_the_classes_that_they_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,8 +201,6 @@ def test_a_student_starts_from_a_file(pets: Path, zoo: Path) -> None:
 
 
 def test_a_network_of_a_library_trains_and_is_evaluated_again(pets: Path, tmp_path: Path) -> None:
-    from decant.engine.judge import evaluate_run
-
     data = replace(PICTURES, pictures=PictureSettings(size=32, test=0.25))
     recipe = replace(ALONE, student=NetworkSettings("torchvision/squeezenet1_1", options={"dropout": 0.1}), data=data)
     teacher = TeacherSettings(recipe=recipe)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from decant import Distiller
@@ -17,7 +18,7 @@ from decant.interfaces import BuildContext
 from decant.methods import KDSettings, SimKD, SimKDSettings
 from decant.methods.adapters import projector
 from decant.methods.classifiers import exchanged
-from decant.models import Tapped, create, load_weights
+from decant.models import ClassMap, Tapped, create, folded_classes, load_weights
 from decant.recipe import TeacherSettings
 from engine.tiny import CLASSES as FAKE_CLASSES
 from engine.tiny import on_cpu, places, recipe, splits, untrained_teacher, weights_of
@@ -177,6 +178,36 @@ def test_a_network_without_such_a_classifier_is_refused() -> None:
         SimKDSettings(factor=65).build(digits_context())
     with pytest.raises(ValueError, match="factor must be at least 1, got 0"):
         SimKDSettings(factor=0)
+
+
+@pytest.mark.parametrize("method", ["simkd", "sdd"])
+def test_a_classifier_that_does_not_give_the_logits_is_refused(method: str) -> None:
+    student, teacher = networks()
+    mapped = folded_classes(teacher, ClassMap((1, 0, *range(2, CLASSES)), ()), CLASSES)
+    message = rf"{method} needs the teacher's classifier .* not 'network.classifier' on the mean .* in another order"
+    with pytest.raises(ValueError, match=message):
+        Distiller(student, mapped, method, example=IMAGES)
+    with pytest.raises(
+        ValueError, match=r"the student's classifier .* name as tap 'map' what is averaged before 'clas"
+    ):
+        Distiller(student, teacher, method, example=IMAGES, student_taps={"map": "block1.0"})
+    for network in (student, teacher):
+        network.bfloat16()
+    assert Distiller(student, teacher, method, example=IMAGES.bfloat16()), "rounding is no other classifier"
+
+
+def test_a_teacher_over_the_same_classes_in_another_order_is_refused(tmp_path: Path) -> None:
+    theirs = untrained_teacher().network
+    save_file(theirs.state_dict(), tmp_path / "teacher.safetensors")
+    named = splits().train.classes
+    settings = TeacherSettings(
+        name="digits_teacher", weights=str(tmp_path / "teacher.safetensors"), classes=(*named[1:], named[0])
+    )
+    planned = replace(recipe(SimKDSettings()), teacher=settings)
+    with pytest.raises(ValueError, match="whose classes are in another order than the data's cannot take part"):
+        train(planned, tmp_path / "run", places(tmp_path), announce=False)
+    same = replace(planned, teacher=replace(settings, classes=named))
+    assert train(same, tmp_path / "run", places(tmp_path), announce=False)["finished"]
 
 
 def test_networks_of_ones_own_name_their_map() -> None:

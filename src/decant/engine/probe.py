@@ -39,15 +39,29 @@ class Probe:
             module.training = False
 
 
-def probe_of(recipe: Recipe, student: nn.Module, images: Images, parallel: Parallel) -> Probe | None:
+def probe_of(
+    recipe: Recipe, student: nn.Module, trained: nn.Module, images: Images, parallel: Parallel
+) -> Probe | None:
     """The probe of a recipe, where it has one.
 
+    Args:
+        recipe: what is trained.
+        student: as it was given to the method.
+        trained: what the method made of it.
+        images: the training set.
+        parallel: device and processes.
+
     Raises:
-        ValueError: a network whose classifier is not found; several processes, between which what learns must not
-            change.
+        ValueError: a network whose classifier is not found, or a method that trains another network than the student;
+            several processes, between which what learns must not change.
     """
     if recipe.train.probe_epochs == 0:
         return None
     if parallel.world > 1:
         raise ValueError("train.probe_epochs is for one process: what learns must not change between several")
+    if trained is not student:
+        raise ValueError(
+            f"train.probe_epochs trains the student's own classifier first, but {recipe.method.name} puts parts of its "
+            "own into the student and decides itself what learns: set train.probe_epochs = 0"
+        )
     return Probe(student, next(plain_batches(images, 2)).images[0].to(parallel.device), len(images.classes))

@@ -94,11 +94,10 @@ def find_teacher(
     if settings is None:
         return None
     reporter = reporter or Reporter()
-    sources = (replace(settings, also=()), *settings.also)
-    teachers = [_one_teacher(source, recipe.data, splits, places, reporter) for source in sources]
+    teachers = [_one_teacher(source, recipe.data, splits, places, reporter) for source in settings.sources]
     teacher, *others = teachers
     if others:
-        teacher = averaged(teachers, [source.share for source in sources])
+        teacher = averaged(teachers, [source.share for source in settings.sources])
     if teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)

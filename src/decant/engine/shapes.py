@@ -28,4 +28,4 @@ def dry_shapes(network: nn.Module, example: Tensor, taps: Mapping[str, str]) -> 
         for module, mode in training.items():
             module.training = mode
     features = {name: tuple(feature.shape[1:]) for name, feature in outputs.taps.items()}
-    return Shapes(tuple(outputs.logits.shape[1:]), features)
+    return Shapes(tuple(outputs.logits.shape[1:]), features, outputs)

@@ -202,20 +202,36 @@ def _digest_of(network: nn.Module) -> str:
 
 
 def untrained(settings: TeacherSettings, images: Images) -> Teacher:
-    """The teacher of these settings before it was trained, which tells what a method asks of it."""
+    """The teacher of these settings before it was trained, which tells what a method asks of it.
+
+    Of a file of weights only the header is read, where the file is there.
+    """
+    if settings.also:
+        sources = settings.sources
+        return averaged([untrained(source, images) for source in sources], [source.share for source in sources])
+    about = {} if settings.weights is None or _missing(settings) else read_about(Path(settings.weights))
+    known = classes_of(settings.network) if settings.pretrained else None
+    names = settings.classes or about.get("classes") or known or images.classes
     if settings.recipe is not None:
         network = fresh_student(settings.recipe, images)
     else:
         network = build_network(
-            settings.network, classes=len(images.classes), channels=images.shape[1], options=settings.options
+            settings.network, classes=len(names), channels=images.shape[1], options=settings.options
         )
-    return alike(Teacher(network.eval(), settings.network, "", None), settings, images, images.classes, None)
+    return alike(Teacher(network.eval(), settings.network, "", None), settings, images, names, about.get("sees"))
+
+
+def _missing(settings: TeacherSettings) -> bool:
+    return settings.weights is not None and not Path(settings.weights).is_file()
 
 
 def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
     """The network that a recipe leaves behind, with fresh weights: what its file of weights fits.
 
     Some methods put parts of their own into it, and ask their teacher for the shapes. Nobody's random state is touched.
+
+    Raises:
+        FileNotFoundError: such a method, whose teacher's file, which says what it sees, is not there.
     """
     with torch.random.fork_rng(devices=[]):
         student = fresh_network(recipe.student, images)
@@ -223,7 +239,15 @@ def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
             return student
         teacher = untrained(recipe.teacher, images).network
         context = build_context(student, teacher, images, named_taps(recipe, student, teacher))
-        return recipe.method.build(context).deployed(student)
+        deployed = recipe.method.build(context).deployed(student)
+    gone = [source.weights for source in recipe.teacher.sources if source.sees is None and _missing(source)]
+    if deployed is not student and gone:
+        # Parts without weights would fit any file of weights: a guess at the shapes would go unnoticed.
+        raise FileNotFoundError(
+            f"there is no file {gone[0]} (teacher.weights): {recipe.method.name} puts parts into its student that "
+            "depend on the size of images that the teacher sees, which this file may tell; put it back"
+        )
+    return deployed
 
 
 def fresh_network(settings: NetworkSettings, images: Images) -> nn.Module:

@@ -132,7 +132,7 @@ class Training:
             refuse_one_gradient(method, recipe.method.name)
             self._backward = partial(optimizer.backward, run=parallel.backward, exchange=parallel.average)
         self._optimizer = parallel.prepare_optimizer(optimizer)
-        self._probe = probe_of(recipe, student, splits.train, parallel)
+        self._probe = probe_of(recipe, student, self.distiller.student, splits.train, parallel)
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
@@ -306,9 +306,10 @@ def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places,
     """
     Supply(recipe, splits, parallel)
     settings = recipe.teacher
-    if settings is None or settings.recipe is None or settings.also:
+    if settings is None:
         return
-    if finished(teacher_folder(places.teachers, settings.recipe)):
+    taught = [source.recipe for source in settings.sources if source.recipe is not None]
+    if all(finished(teacher_folder(places.teachers, by)) for by in taught):
         return
     with own_random_state(parallel.device):  # an untrained one tells what the method asks of a teacher
         Training(recipe, splits, untrained(settings, splits.train), parallel)

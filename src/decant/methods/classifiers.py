@@ -4,9 +4,10 @@ import copy
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import nn
 
-from decant.interfaces import BuildContext
+from decant.interfaces import BuildContext, Outputs
 from decant.methods.stages import Shape, paired_maps
 
 
@@ -24,7 +25,7 @@ def linear_classifier(context: BuildContext, role: Literal["student", "teacher"]
     """Path of a network's classifier, and the classifier: the one linear layer from its last map's channels to logits.
 
     Raises:
-        ValueError: there is none, or more than one.
+        ValueError: there is none, or more than one; the network's logits are not this layer on the mean of its map.
     """
     both = map_shapes(context, method)
     network, shapes, (width, *_) = {
@@ -44,7 +45,25 @@ def linear_classifier(context: BuildContext, role: Literal["student", "teacher"]
             f"{method} needs the {role}'s classifier by itself: one linear layer from the {width} channels of its last "
             f"map (the tap 'map') to {classes} classes; this {role} has {', '.join(map(repr, found)) or 'none'}"
         )
-    return next(iter(found.items()))
+    ((path, classifier),) = found.items()
+    if shapes.outputs is not None and not _says(classifier, shapes.outputs):
+        raise ValueError(
+            f"{method} needs the {role}'s classifier by itself, but its logits are not {path!r} on the mean of its "
+            f"last map: name as tap 'map' what is averaged before {path!r}; a {role} whose classes are in another "
+            "order than the data's cannot take part, as its classifier is in that order too"
+        )
+    return path, classifier
+
+
+@torch.no_grad()
+def _says(classifier: nn.Linear, outputs: Outputs) -> bool:
+    """Whether the classifier on the mean of the map gives the logits, up to rounding."""
+    logits = outputs.logits
+    deviation = (classifier(outputs.taps["map"].mean(dim=(2, 3))) - logits).abs().amax()
+    # Of a float32 matrix product that the device may do in TF32; half types round more coarsely than that.
+    rounding = max(1e-3, 8 * torch.finfo(logits.dtype).eps)
+    # Logits that are not finite are the business of the loss, which tells them by name.
+    return bool((deviation <= rounding * logits.abs().amax() + 1e-6) | ~logits.isfinite().all())
 
 
 def exchanged(network: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:

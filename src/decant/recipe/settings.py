@@ -126,6 +126,11 @@ class TeacherSettings:
         """The network's name."""
         return self.recipe.student.name if self.recipe is not None else str(self.name)
 
+    @property
+    def sources(self) -> "tuple[TeacherSettings, ...]":
+        """All teachers, each by itself."""
+        return replace(self, also=()), *self.also
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -203,7 +208,7 @@ class Recipe:
         for name, optimizer in self.compare.optimizers.items():
             method_settings(name, self.method, self.compare)
             replace(self.train, optimizer=optimizer)  # refuses what does not go with the momentum
-        for source in (self.teacher, *self.teacher.also) if self.teacher is not None else ():
+        for source in self.teacher.sources if self.teacher is not None else ():
             if source.recipe is not None:
                 self._refuse_leaks(source.recipe.data)
 
