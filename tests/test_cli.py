@@ -14,6 +14,7 @@ from rich.console import Console
 from decant.cli import main
 from decant.data import DATASETS
 from decant.engine.progress import Bars, Lines, Reporter, reporter_for
+from decant.engine.termination import TerminatedError
 from decant.evidence import read_run
 from decant.methods import METHODS
 from decant.models import TINY, ZOO
@@ -305,6 +306,25 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.argv", ["decant", "show", "recipe.toml"])
     with pytest.raises(ZeroDivisionError):
         main()
+
+
+def test_a_run_that_was_terminated_ends_with_the_code_for_later(
+    decant: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate(*_: object, **__: object) -> None:
+        raise TerminatedError("run: ended by SIGTERM")
+
+    monkeypatch.setattr("decant.engine.train", terminate)
+    code, _, err = decant("train", "recipe.toml")
+    assert (code, err) == (75, "decant: run: ended by SIGTERM\n")
+
+
+def test_memory_that_ran_out_is_a_message(decant: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise MemoryError("out of memory: lower something")
+
+    monkeypatch.setattr("decant.engine.train", fill)
+    assert decant("train", "recipe.toml")[::2] == (2, "decant: out of memory: lower something\n")
 
 
 def test_an_interrupt_says_that_the_same_command_goes_on(decant: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,4 @@
-import os
-import pickle
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -9,12 +6,10 @@ from safetensors import safe_open
 from torch import nn
 
 from decant.engine.checkpoint import (
-    load_resume_state,
     random_state,
     restore_random_state,
     round_weights,
     save_network,
-    save_resume_state,
     write_atomically,
     write_text,
 )
@@ -85,61 +80,6 @@ def test_weights_beyond_the_range_of_the_type_stay_as_they_were() -> None:
     with pytest.raises(ValueError, match=r"range of torch\.float16: weight; keep the weights as fp32"):
         round_weights(network, torch.float16)
     assert network.bias[0] == torch.tensor(0.1)
-
-
-def test_a_resume_state_comes_back_as_it_was(tmp_path: Path) -> None:
-    module = nn.Linear(2, 2)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
-    torch.autograd.backward(module(torch.ones(1, 2)).sum())
-    optimizer.step()
-    state: dict[str, Any] = {"epoch": 3, "rows": [{"top1": 0.5, "top5": None}], "optimizer": optimizer.state_dict()}
-    save_resume_state(tmp_path / "resume.pt", state)
-    back = load_resume_state(tmp_path / "resume.pt", state.keys())
-    assert (back["epoch"], back["rows"]) == (3, [{"top1": 0.5, "top5": None}])
-    momentum = state["optimizer"]["state"][0]["momentum_buffer"]
-    assert torch.equal(back["optimizer"]["state"][0]["momentum_buffer"], momentum)
-
-
-def damaged(path: Path) -> bytes:
-    save_resume_state(path, {"epoch": 3, "weights": torch.zeros(1000)})
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"nonsense"])
-def test_a_damaged_resume_file_says_what_to_do(tmp_path: Path, damage: Any) -> None:
-    path = tmp_path / "resume.pt"
-    path.write_bytes(damage(damaged(path)))
-    with pytest.raises(ValueError, match=r"resume\.pt: the resume state cannot be read, .*remove this file to start"):
-        load_resume_state(path, {"epoch", "weights"})
-
-
-def test_a_resume_file_of_another_version_says_what_to_do(tmp_path: Path) -> None:
-    save_resume_state(tmp_path / "resume.pt", {"epoch": 3})
-    with pytest.raises(ValueError, match="remove this file to start"):
-        load_resume_state(tmp_path / "resume.pt", {"epoch", "origin"})
-
-
-class Hostile:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
-
-
-@pytest.mark.parametrize("as_plain_pickle", [True, False])
-def test_code_in_a_resume_file_is_not_run(tmp_path: Path, as_plain_pickle: bool) -> None:
-    path, mark = tmp_path / "resume.pt", tmp_path / "it-ran"
-    if as_plain_pickle:
-        path.write_bytes(pickle.dumps({"epoch": Hostile(mark)}))
-    else:
-        torch.save({"epoch": Hostile(mark)}, path)
-    with pytest.raises(ValueError, match="the resume state cannot be read") as caught:
-        load_resume_state(path, {"epoch", "weights"})
-    assert "weights_only" not in str(caught.value), "the message recommends to run the code after all"
-    assert not mark.exists()
 
 
 def test_the_random_state_goes_back_to_where_it_was() -> None:

@@ -34,7 +34,7 @@ def test_the_disk_that_is_asked_for_is_enough_and_not_far_too_much(tmp_path: Pat
         fewer = training.estimate(tmp_path, done=2)
     watch = Watch(tmp_path / "run")
     train(planned, tmp_path / "run", places(tmp_path), teacher=untrained_teacher(), reporter=watch)
-    needed = 2 * watch.largest  # while a resume point replaces the one before, both are there
+    needed = watch.largest * 3 / 2  # two are kept, and there is a third while it is written
     assert needed <= cost.bytes <= 1.5 * needed
     assert cost.bytes < cost.free
     assert fewer.seconds > 0

@@ -135,7 +135,9 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_terms(broken: float) -> 
 
     parallel = on_cpu()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    with pytest.raises(NonFiniteLossError, match=r"in epoch 3; .* hard .*, nckd (nan|-?inf)\. Lower"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"in epoch 3, step 1: loss (nan|-?inf), hard .*, nckd (nan|-?inf)\. Lower"
+    ):
         fit_epoch(
             2,
             step=step,

@@ -91,7 +91,7 @@ def test_a_recipe_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> Non
 def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
     assert RunFolder(tmp_path, recipe(), on_cpu()).moved() == []
     folder = begun(tmp_path, recipe())
-    folder.save_resume_state({"epoch": 1})
+    folder.save_resume_state(4, {"epoch": 1})
     assert begun(tmp_path, recipe()).moved() == []
     path = tmp_path / "environment.json"
     start = json.loads(path.read_text())

@@ -84,18 +84,6 @@ class LostMachineError(Exception):
     """Stands for a lost machine."""
 
 
-class InterruptAfter(Reporter):
-    """Ends a run at its so-many-th batch."""
-
-    def __init__(self, batches: int) -> None:
-        self.left = batches
-
-    def advance(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise LostMachineError
-
-
 class Heard(Reporter):
     """Remembers what was said."""
 
@@ -104,6 +92,19 @@ class Heard(Reporter):
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+
+class InterruptAfter(Heard):
+    """Ends a run at its so-many-th batch."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.left = batches
+
+    def advance(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise LostMachineError
 
 
 class Plain(ZooNetwork):

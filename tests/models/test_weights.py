@@ -198,6 +198,15 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, state: State, zipped: bool)
     assert marker.exists()  # the sample bites: the assertion above means something
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "w"])
+def test_a_hostile_pickle_under_any_name_is_never_run(tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / name).write_bytes(pickle.dumps({"model": Hostile(marker)}, protocol=2))
+    with pytest.raises(ValueError, match=r"was not loaded|is not a readable checkpoint"):
+        load_weights(nn.Linear(2, 2), tmp_path / name)
+    assert not marker.exists()
+
+
 def test_a_bare_hostile_pickle_is_never_run(tmp_path: Path) -> None:
     file, marker = tmp_path / "hostile.pt", tmp_path / "marker"
     file.write_bytes(pickle.dumps(Hostile(marker), protocol=2))

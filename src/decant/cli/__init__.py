@@ -13,14 +13,17 @@ from typer.core import TyperGroup
 from decant.cli import detection
 from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.distill import distill
+from decant.cli.doctor import doctor
 from decant.cli.options import (
     DATA,
+    KEEP,
     METHODS_TO_COMPARE,
     TEACHERS,
     CacheOption,
     DataOption,
     DeviceOption,
     DownloadOption,
+    KeepOption,
     OnDeviceOption,
     OutOption,
     RecipeArgument,
@@ -86,6 +89,7 @@ def train(
     workers: WorkersOption = None,
     cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
+    keep: KeepOption = KEEP,
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -98,7 +102,7 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep)
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
@@ -261,22 +265,23 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
-for _command in (distill, reproduce, study):
+for _command in (distill, reproduce, study, doctor):
     app.command()(_command)
 
 
 def main() -> None:
     """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
-    from decant.engine.fit import NonFiniteLossError
+    from decant.engine.meter import NonFiniteLossError
+    from decant.engine.termination import EXIT_CODE, TerminatedError
 
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, ImportError, NonFiniteLossError) as error:
+    except (ValueError, OSError, ImportError, MemoryError, NonFiniteLossError, TerminatedError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(EXIT_CODE if isinstance(error, TerminatedError) else 2)
 
 
 def console() -> Console:

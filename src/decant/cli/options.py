@@ -34,12 +34,17 @@ WorkersOption = Annotated[
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
 ]
+KeepOption = Annotated[
+    int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
+]
 
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 """The question that Decant is about: does distillation help, and does decoupling?"""
 
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
 """Defaults of --teachers and --data."""
+KEEP = 2
+"""Default of --keep."""
 
 
 def workers_of(wanted: int | None) -> int:

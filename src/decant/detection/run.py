@@ -20,6 +20,7 @@ from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
 from decant.engine.fit import EpochLog
+from decant.engine.memory import told_of_full_memory
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
@@ -64,7 +65,7 @@ def train_detector(
     require_evaluator()
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel)
+    folder = RunFolder(out, recipe, parallel, places.keep)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")
@@ -84,7 +85,7 @@ def train_detector(
             )
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with own_random_state(parallel.device):
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train.loop):
         with warnings.catch_warnings(record=True) as caught:  # said with the rest
             warnings.simplefilter("always", UserWarning)
             training = DetectionTraining(recipe, splits, teacher, parallel, backbone)

@@ -85,9 +85,9 @@ class PictureSupply:
             first = step * self.batch_size + self._rank * own
             yield [self._at(position) for position in range(first, first + own)]
 
-    def batches(self, epoch: int, device: torch.device) -> Iterator[PictureBatch]:
-        """The batches of an epoch on this process, on the device."""
-        order = self.order(epoch)
+    def batches(self, epoch: int, device: torch.device, start: int = 0) -> Iterator[PictureBatch]:
+        """The batches of an epoch on this process, but for so many first ones, on the device."""
+        order = islice(self.order(epoch), start, None)
         with ThreadPoolExecutor(_READERS, thread_name_prefix="pictures") as readers:
 
             def reading(batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Future[Shown]]]]:
@@ -95,7 +95,7 @@ class PictureSupply:
                     yield batch, [readers.submit(self._shown, *each) for each in batch]
 
             waiting = deque(reading(islice(order, _AHEAD)))
-            for step in range(self.steps):
+            for step in range(start, self.steps):
                 batch, pending = waiting.popleft()
                 shown = [picture.result() for picture in pending]
                 waiting.extend(reading(islice(order, 1)))

@@ -16,9 +16,10 @@ from decant.detection.evaluation import DetectionScore, evaluate_detector
 from decant.detection.recipe import DetectionRecipe
 from decant.detection.supply import PictureBatch, PictureSupply
 from decant.detection.teacher import DetectionTeacher
-from decant.engine.checkpoint import KEPT_TYPES, round_weights
+from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.estimate import Estimate, disk, seconds_of
 from decant.engine.fit import EpochLog, fit_epoch
+from decant.engine.meter import AfterStep, Meter
 from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
@@ -97,19 +98,25 @@ class DetectionTraining:
         """Of the last optimiser step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
-        """Train for one epoch."""
-        self._draw_anew(epoch)
+    def fit_epoch(
+        self, epoch: int, reporter: Reporter, meter: Meter | None = None, after_step: AfterStep = lambda meter: None
+    ) -> EpochLog:
+        """Train for one epoch, or the rest of one."""
+        start = meter.batches if meter is not None else 0
+        if start == 0:  # else the random state came with the resume state
+            self._draw_anew(epoch)
         return fit_epoch(
             epoch,
             step=DetectionStep(self._module),
-            batches=self.supply.batches(epoch, self.parallel.device),
+            batches=self.supply.batches(epoch, self.parallel.device, start),
             steps=self.steps,
             module=self._module,
             optimizer=self._optimizer,
             settings=self.settings,
             parallel=self.parallel,
             advance=reporter.advance,
+            meter=meter,
+            after_step=after_step,
         )
 
     def prepare(self) -> None:
@@ -148,12 +155,13 @@ class DetectionTraining:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that training changes; the random state is drawn anew in every epoch."""
+        """Everything that training changes; the random state, drawn anew in every epoch, is for the middle of one."""
         scaler = self.parallel.scaler
         return {
             "distiller": self.distiller.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
+            "random": random_state(self.parallel.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -162,6 +170,8 @@ class DetectionTraining:
         self._optimizer.load_state_dict(state["optimizer"])
         if self.parallel.scaler is not None:
             self.parallel.scaler.load_state_dict(state["scaler"])
+        if "random" in state:  # earlier versions kept none, and ended at the ends of epochs alone
+            restore_random_state(state["random"], self.parallel.device)
 
     def _distiller(self, student: nn.Module, classes: tuple[str, ...]) -> RCNNDistiller:
         teacher, settings = self._teacher, self.recipe.teacher

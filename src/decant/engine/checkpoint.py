@@ -1,8 +1,10 @@
-"""Writing files that are whole or absent, and the two that a run keeps: the student, and what resuming needs."""
+"""Writing files that are whole or absent; the student's among them."""
 
+import errno
 import json
 import os
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,68 @@ import torch
 from torch import Tensor, nn
 
 STUDENT_FILE = "student.safetensors"
-RESUME_FILE = "resume.pt"
 KEPT_TYPES = {"fp32": None, "fp16": torch.float16}
 """Name in a recipe -> type to which weights are cast for keeping; None leaves them what they are."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place: a crash leaves the old file whole."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def told_of_full_disk(path: Path) -> Iterator[None]:
+    """Inside, ``path`` is written; a full disk ends it in words that say what to do.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OSError(
+            f"the disk is full: {path} cannot be written. What was kept before is whole; make room, and the same "
+            "command goes on from there"
+        ) from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, name: Callable[[Path], str] | None = None) -> Path:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place: a crash leaves the old file whole.
+
+    Args:
+        path: where the file shall be.
+        write: fills the file that it is given.
+        name: the name of what was written, where it depends on that; by default that of ``path``.
+
+    Returns:
+        Where the file is.
+
+    Raises:
+        OSError: the disk is full, or whatever ``write`` meets.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with told_of_full_disk(path):
+            write(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            path = path if name is None else path.with_name(name(temporary))
+            temporary.replace(path)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a lost machine; their contents are another matter."""
+    if os.name == "nt":  # which opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,7 +103,9 @@ def save_network(path: Path, network: nn.Module, metadata: dict[str, str], dtype
         key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
         for key, value in network.state_dict().items()
     }
-    write_atomically(path, lambda temporary: safetensors.torch.save_file(tensors, temporary, metadata=metadata))
+    # As bytes, because a file that safetensors maps into memory says nothing of a full disk.
+    content = safetensors.torch.save(tensors, metadata=metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -67,30 +118,6 @@ def read_about(path: Path) -> dict[str, Any]:
     except (safetensors.SafetensorError, ValueError):
         return {}  # whoever loads the weights says what is wrong with the file
     return about if isinstance(about, dict) else {}
-
-
-def save_resume_state(path: Path, state: dict[str, Any]) -> None:
-    """All that a run needs to go on as if it had not stopped."""
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def load_resume_state(path: Path, keys: Set[str]) -> dict[str, Any]:
-    """The state of :func:`save_resume_state`, which has these keys; never runs code from the file.
-
-    Raises:
-        ValueError: the file is damaged, or of a version that kept something else.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or state.keys() != keys:
-            raise TypeError(f"expected a dictionary of {sorted(keys)}")
-        return state
-    except Exception as error:
-        # Without torch's words: they recommend to unpickle without restriction.
-        raise ValueError(
-            f"{path}: the resume state cannot be read, it is damaged, or not what this version of Decant writes "
-            f"({type(error).__name__}); remove this file to start the run again from its first epoch"
-        ) from error
 
 
 def random_state(device: torch.device) -> dict[str, Tensor | None]:

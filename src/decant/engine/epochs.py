@@ -2,27 +2,47 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from decant.engine.checkpoint import load_resume_state
-from decant.engine.fit import EpochLog
+import torch
+
+from decant.engine.meter import AfterStep, EpochLog, Meter, NonFiniteLossError
+from decant.engine.parallel import Parallel
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, differences
+from decant.engine.termination import TerminatedError, termination
 from decant.recipe import TrainSettings
 
 
 @dataclass
 class Progress:
-    """How far a run has come: completed epochs, seconds of training, and the rows of its log."""
+    """How far a run has come.
+
+    Attributes:
+        epoch: completed epochs.
+        seconds: of training, in these.
+        rows: of its log.
+        within: seconds and meter of the epoch that is under way; None between two.
+    """
 
     epoch: int = 0
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    within: dict[str, Any] | None = None
+
+    def batches(self, steps: int) -> int:
+        """Completed batches, of which an epoch has so many."""
+        return self.epoch * steps + (self.within["meter"]["batches"] if self.within is not None else 0)
 
 
 class Trainee(Protocol):
     """What is trained, with all that changes while it is."""
+
+    @property
+    def parallel(self) -> Parallel:
+        """Device, precision and processes."""
+        ...
 
     @property
     def steps(self) -> int:
@@ -33,8 +53,8 @@ class Trainee(Protocol):
         """Learn what must be known before the first step; a run that goes on has it in its state."""
         ...
 
-    def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
-        """Train for one epoch."""
+    def fit_epoch(self, epoch: int, reporter: Reporter, meter: Meter, after_step: AfterStep) -> EpochLog:
+        """Train for one epoch, or what ``meter.batches`` leaves of one; ``after_step`` is called after each step."""
         ...
 
     def finish(self) -> None:
@@ -64,11 +84,12 @@ def take_up(
 
     Raises:
         FileExistsError: the run began with other material.
+        ValueError: no resume state can be read.
     """
-    if not folder.resume_file.exists():
+    state = folder.states.load({"origin", "training", *vars(Progress())}, reporter.say)
+    if state is None:
         trainee.prepare()
         return Progress()
-    state = load_resume_state(folder.resume_file, {"origin", "training", *vars(Progress())})
     if (began_with := state.pop("origin")) != origin:
         raise FileExistsError(
             f"{folder.path} holds a part of this run that was trained with other material "
@@ -76,7 +97,8 @@ def take_up(
         )
     trainee.load_state_dict(state.pop("training"))
     progress = Progress(**state)
-    reporter.say(f"{folder.path}: goes on after epoch {progress.epoch} of {settings.epochs}")
+    batches = f" and {progress.within['meter']['batches']} batches" if progress.within is not None else ""
+    reporter.say(f"{folder.path}: goes on after epoch {progress.epoch}{batches} of {settings.epochs}")
     if moved := folder.moved():
         reporter.say("  not bit-equal to an undisturbed run, since it began elsewhere: " + "; ".join(moved))
     return progress
@@ -108,13 +130,23 @@ def train_epochs(
         status: the line in words.
         reporter: where to say what is going on.
         before_keeping: called before a resume state is kept.
+
+    Raises:
+        NonFiniteLossError: a loss was NaN or infinite; the folder says in which batch.
+        TerminatedError: SIGTERM came; the folder has all that was trained.
     """
     folder.begin(progress.rows)
-    with reporter.working(title, settings.epochs * trainee.steps, progress.epoch * trainee.steps):
+    parallel, done = trainee.parallel, progress.batches(trainee.steps)
+    with termination() as came, reporter.working(title, settings.epochs * trainee.steps, done):
+        keeping = _Keeping(trainee, folder, progress, origin, settings, came, before_keeping)
         for epoch in range(progress.epoch, settings.epochs):
-            started = time.perf_counter()
-            log = trainee.fit_epoch(epoch, reporter)
-            seconds = time.perf_counter() - started
+            meter, earlier = Meter(epoch), 0.0
+            if (within := progress.within) is not None:
+                meter, earlier = Meter.from_state(epoch, within["meter"], parallel), within["seconds"]
+                progress.within = None
+            keeping.epoch_begins(earlier)
+            log = _fit_epoch(trainee, epoch, reporter, folder, meter, keeping)
+            seconds = keeping.seconds()
             progress.seconds += seconds
             progress.epoch = epoch + 1
             if last := progress.epoch == settings.epochs:
@@ -124,6 +156,89 @@ def train_epochs(
                 progress.rows.append(measured)
                 folder.add(measured)
                 reporter.status(f"{title}: epoch {progress.epoch}/{settings.epochs}, {status(measured)}")
-            if not last and progress.epoch % settings.checkpoint_every == 0:
-                before_keeping()
-                folder.save_resume_state({"origin": origin, **vars(progress), "training": trainee.state_dict()})
+            if not last:
+                keeping.after_epoch()
+
+
+def _fit_epoch(
+    trainee: Trainee, epoch: int, reporter: Reporter, folder: RunFolder, meter: Meter, keeping: "_Keeping"
+) -> EpochLog:
+    try:
+        log = trainee.fit_epoch(epoch, reporter, meter, keeping.after_step)
+    except NonFiniteLossError as error:
+        where = folder.keep_non_finite(error.epoch, error.steps)
+        reporter.say(f"{where}: which samples were in the batch whose loss was NaN or infinite")
+        raise
+    if log.skipped:
+        where = folder.keep_non_finite(epoch + 1, log.skipped)
+        reporter.say(f"epoch {epoch + 1}: {len(log.skipped)} batches skipped, NaN or infinite; see {where}")
+    return log
+
+
+class _Keeping:
+    """When a resume state is due, and what is in it."""
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        folder: RunFolder,
+        progress: Progress,
+        origin: dict[str, str | None],
+        settings: TrainSettings,
+        came: Callable[[], bool],
+        before_keeping: Callable[[], None],
+    ) -> None:
+        self._trainee, self._folder, self._progress, self._origin = trainee, folder, progress, origin
+        self._every_steps, self._every_epochs = settings.checkpoint_steps, settings.checkpoint_every
+        self._came, self._before_keeping = came, before_keeping
+        self._kept = progress.batches(trainee.steps)
+
+    def epoch_begins(self, earlier: float) -> None:
+        """An epoch begins, or goes on after so many seconds."""
+        self._started = time.perf_counter() - earlier
+
+    def seconds(self) -> float:
+        """Of this epoch."""
+        return time.perf_counter() - self._started
+
+    def after_step(self, meter: Meter) -> None:
+        """Keep the middle of an epoch where that is due, or where the run shall end.
+
+        Raises:
+            TerminatedError: it shall end.
+        """
+        done = self._progress.epoch * self._trainee.steps + meter.batches
+        due = self._every_steps is not None and done - self._kept >= self._every_steps
+        # Several processes agree where all of them know that they do; one looks after every step.
+        alone = self._trainee.parallel.world == 1
+        end = self._shall_end() if alone or due else False
+        if not end and not due:
+            return
+        meter.check(self._trainee.parallel)  # what cannot go on is not kept
+        within = {"seconds": self.seconds(), "meter": meter.state_dict(self._trainee.parallel)}
+        self._keep(replace(self._progress, within=within))
+        if end:
+            self._end()
+
+    def after_epoch(self) -> None:
+        """The same at the end of an epoch."""
+        end = self._shall_end()
+        if end or self._progress.epoch % self._every_epochs == 0:
+            self._keep(self._progress)
+        if end:
+            self._end()
+
+    def _shall_end(self) -> bool:
+        came, parallel = self._came(), self._trainee.parallel
+        return came if parallel.world == 1 else int(parallel.total(torch.tensor(int(came)).to(parallel.device))) > 0
+
+    def _keep(self, progress: Progress) -> None:
+        self._before_keeping()
+        state = {"origin": self._origin, **vars(progress), "training": self._trainee.state_dict()}
+        self._kept = progress.batches(self._trainee.steps)
+        self._folder.save_resume_state(self._kept, state)
+
+    def _end(self) -> None:
+        raise TerminatedError(
+            f"{self._folder.path}: ended by SIGTERM; all that was trained is kept, the same command goes on from there"
+        )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from decant.data import Images
 from decant.engine.distiller import Distiller
 from decant.engine.parallel import Parallel
+from decant.engine.resume_states import KEPT
 from decant.interfaces import Batch, Outputs
 
 _TIMED_STEPS = 3
@@ -182,9 +183,9 @@ def disk(folder: Path, module: nn.Module, *, averaged: bool = False, apart: bool
     where = folder
     while not where.exists():
         where = where.parent
-    # Weights, momentum (or two of them) and average in the resume state, which is there twice while one replaces the
-    # other; a little for all that is not weights.
-    return 2 * (2 + averaged + apart) * weights + _BESIDES, shutil.disk_usage(where).free
+    # Weights, momentum (or two of them) and average in each resume state, those that are kept and the one that is being
+    # written; a little for all that is not weights.
+    return (KEPT + 1) * ((2 + averaged + apart) * weights + _BESIDES), shutil.disk_usage(where).free
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:

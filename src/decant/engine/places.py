@@ -17,6 +17,7 @@ class Places:
             one; else it is read from the file.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: where what a check of pictures found is kept; None for a folder beside the teachers.
+        keep: how many of the newest resume states are kept while a run lasts.
     """
 
     teachers: Path
@@ -26,6 +27,7 @@ class Places:
     table_on_device: bool = False
     workers: int = 0
     cache: Path | None = None
+    keep: int = 2
 
     @property
     def tables(self) -> Path:

@@ -1,7 +1,8 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
 recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
-student.safetensors, resume.pt while it runs, summary.json when it is done.
+student.safetensors, resume-*.pt while it runs, nonfinite.json where a loss was NaN or infinite, summary.json when it
+is done.
 """
 
 import json
@@ -16,18 +17,20 @@ from torch import nn
 
 from decant.engine.checkpoint import (
     KEPT_TYPES,
-    RESUME_FILE,
     STUDENT_FILE,
     save_network,
-    save_resume_state,
+    told_of_full_disk,
     write_atomically,
     write_text,
 )
 from decant.engine.environment import describe_environment
+from decant.engine.meter import NonFiniteStep
 from decant.engine.parallel import Parallel
+from decant.engine.resume_states import KEPT, ResumeStates
 from decant.recipe import AnyRecipe, RecipeError, code_files, named_code, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
+NON_FINITE_FILE = "nonfinite.json"
 RUN_EVIDENCE = ("recipe.json", "environment.json", "metrics.jsonl", SUMMARY_FILE)
 """The files of a run that show its result."""
 
@@ -50,17 +53,18 @@ class RunFolder:
         path: the folder.
         recipe: what runs in it.
         parallel: says which process writes, and on what it runs.
+        keep: how many resume states are kept while it runs.
 
     Raises:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel) -> None:
+    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel, keep: int = KEPT) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
         self._parallel = parallel
-        self.resume_file = path / RESUME_FILE
+        self.states = ResumeStates(path, keep)
         self._metrics = path / "metrics.jsonl"
         self._environment = path / "environment.json"
         self._refuse_another(recipe)
@@ -116,13 +120,25 @@ class RunFolder:
     def add(self, row: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
         if self.main:
-            with self._metrics.open("a", encoding="utf-8") as file:
+            with told_of_full_disk(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
-    def save_resume_state(self, state: dict[str, Any]) -> None:
-        """Keep what resuming needs."""
+    def save_resume_state(self, steps: int, state: dict[str, Any]) -> None:
+        """Keep what resuming needs after so many batches."""
         if self.main:
-            save_resume_state(self.resume_file, state)
+            self.states.save(steps, state)
+
+    def keep_non_finite(self, epoch: int, steps: Sequence[NonFiniteStep]) -> Path:
+        """Write down which batches of an epoch were NaN or infinite, in the place of those of an earlier one."""
+        path = self.path / NON_FINITE_FILE
+        if self.main:
+            told = [  # values as text: JSON has no NaN
+                {"step": each.step, "values": {name: str(value) for name, value in each.values.items()}}
+                | {"samples": each.samples}
+                for each in steps
+            ]
+            write_text(path, json.dumps({"epoch": epoch, "steps": told}, indent=2) + "\n")
+        return path
 
     def finish(
         self,
@@ -143,13 +159,13 @@ class RunFolder:
             header = {"decant": json.dumps(about, sort_keys=True)}
             save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
-            self.resume_file.unlink(missing_ok=True)
+            self.states.remove()
         self._parallel.wait()
 
     def _write_environment(self) -> None:
         """Keep the environment of the start; note under "resumed" where a later one differs."""
         values = describe_environment(self._parallel)
-        if self.resume_file.exists() and self._environment.exists():
+        if self.states.files() and self._environment.exists():
             moved = self.moved()
             values = json.loads(self._environment.read_text(encoding="utf-8"))
             if moved:

@@ -10,6 +10,7 @@ from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
 from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
+from decant.engine.memory import told_of_full_memory
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
@@ -48,12 +49,14 @@ def train(
     Raises:
         FileExistsError: ``out`` holds something else.
         FileNotFoundError: data or weights that are not there.
-        OSError: less free disk than the run needs.
+        OSError: less free disk than the run needs, or a disk that became full.
+        MemoryError: what is trained does not fit into memory; the message says what to lower.
         NonFiniteLossError: the training diverged.
+        TerminatedError: SIGTERM came; what was trained is kept, and the same call goes on.
     """
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel)
+    folder = RunFolder(out, recipe, parallel, places.keep)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")
@@ -65,7 +68,7 @@ def train(
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with own_random_state(parallel.device):
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train):
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 
@@ -205,6 +208,7 @@ def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) 
         "weights": training.distiller.method.weights(progress.epoch - 1),
         "learning_rate": training.learning_rate,
         "seconds": round(seconds, 3),
+        **({"skipped": len(log.skipped)} if training.recipe.train.on_nonfinite == "skip" else {}),
         **({"teacher_hits": round(hits, 6)} if hits is not None else {}),
     }
 

@@ -61,9 +61,9 @@ class Supply:
                 strong_views=strong_views,
             )
 
-    def batches(self, order: EpochOrder) -> Iterator[Batch]:
-        """The batches of an epoch on this process."""
-        return ordered_batches(self.images, self.views, order)
+    def batches(self, order: EpochOrder, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch on this process, but for so many first ones."""
+        return ordered_batches(self.images, self.views, order, start=start)
 
 
 def _judged(recipe: Recipe, splits: Splits | PictureSplits) -> Images:

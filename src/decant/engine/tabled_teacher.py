@@ -165,12 +165,13 @@ class TabledTeacher:
         self.met, self.missed = 0, 0
         self._check()
 
-    def outputs(self, order: EpochOrder) -> Iterator[Outputs]:
-        """What the teacher says to each batch of an epoch, in their order; ``met`` and ``missed`` are of this epoch."""
+    def outputs(self, order: EpochOrder, start: int = 0) -> Iterator[Outputs]:
+        """What the teacher says to an epoch's batches from ``start`` on; ``met`` and ``missed`` are of these."""
         wanted = self._entries(order)
-        batches = iter(self._missing(wanted.flatten()).split(self.table.key.rows))
-        self.met, self.missed = wanted.numel(), 0
-        for step in range(order.steps):
+        to_come = wanted[order.part(start).start :]
+        batches = iter(self._missing(to_come.flatten()).split(self.table.key.rows))
+        self.met, self.missed = to_come.numel(), 0
+        for step in range(start, order.steps):
             part = wanted[order.part(step)]
             while not self.table.has(part.flatten()).all():
                 self.missed += self.work_out(next(batches))

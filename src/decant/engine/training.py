@@ -20,6 +20,7 @@ from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
+from decant.engine.meter import AfterStep, Meter
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -180,7 +181,7 @@ class Training:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
-        return self.supply.batches(*self.orders([epoch]))
+        return self.supply.batches(next(self.orders([epoch])))
 
     def prepare(self, *, batches: int | None = None) -> None:
         """Before the first epoch of a new run: let the method see what the teacher says to the training set.
@@ -201,17 +202,20 @@ class Training:
             self._compiled_for = len(batch.index)
         return reason
 
-    def fit_epoch(self, epoch: int, reporter: Reporter) -> EpochLog:
-        """Train for one epoch."""
+    def fit_epoch(
+        self, epoch: int, reporter: Reporter, meter: Meter | None = None, after_step: AfterStep = lambda meter: None
+    ) -> EpochLog:
+        """Train for one epoch, or the rest of one."""
         (order,) = self.orders([epoch])
-        outputs = self.tabled.outputs(order) if self.tabled is not None else None
+        start = meter.batches if meter is not None else 0
+        outputs = self.tabled.outputs(order, start) if self.tabled is not None else None
         probing = epoch < self.recipe.train.probe_epochs
         if self._probe is not None:
             self._probe.freeze(probing)
         return fit_epoch(
             epoch,
             step=DistillStep(self._module, outputs, self._compiled_for, self._apart, self._probe if probing else None),
-            batches=self.supply.batches(order),
+            batches=self.supply.batches(order, start),
             steps=self.steps,
             module=self._module,
             optimizer=self._optimizer,
@@ -220,6 +224,8 @@ class Training:
             backward=self._backward,
             update_average=self._update_average,
             advance=reporter.advance,
+            meter=meter,
+            after_step=after_step,
         )
 
     def finish(self) -> None:
@@ -243,7 +249,7 @@ class Training:
         if self.tabled is None:
             return None
         met, missed = self.parallel.total(torch.tensor([self.tabled.met, self.tabled.missed]).to(self.parallel.device))
-        return 1 - int(missed) / int(met)
+        return 1 - int(missed) / max(int(met), 1)
 
     @property
     def learning_rate(self) -> float:

@@ -86,6 +86,8 @@ def recipe_as(
     code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:
         text = json.dumps(values, allow_nan=False)
+    except RecursionError:
+        raise RecipeError(where, ["is nested too deeply"]) from None
     except (TypeError, ValueError) as error:
         raise RecipeError(where, [f"a value that a recipe cannot hold: {error}"]) from None
     try:
@@ -93,7 +95,7 @@ def recipe_as(
         code_files(recipe)
     except ValidationError as error:
         raise RecipeError(where, explain(error, values, code, kind)) from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # the second of a path to code that no file can have
         raise RecipeError(where, [str(error)]) from None
     return recipe
 
@@ -182,11 +184,16 @@ def load_as(
 ) -> Kind:
     """Read a recipe as one of this dataclass; arguments and errors as for :func:`load_recipe`."""
     path = Path(path)
-    values = _inline(_read(path), path.parent, seen=(path.resolve(),))
-    for override in overrides:
-        _override(values, override)
-    # Paths of the file are resolved by now; what is left to resolve came with an override.
-    values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
+    try:
+        values = _inline(_read(path), path.parent, seen=(path.resolve(),))
+        for override in overrides:
+            _override(values, override)
+        # Paths of the file are resolved by now; what is left to resolve came with an override.
+        values = _inline(values, path.parent if overrides_beside is None else overrides_beside, seen=(path.resolve(),))
+    except RecipeError:
+        raise
+    except (ValueError, OSError) as error:
+        raise RecipeError(str(path), [f"a path that no file can have: {error}"]) from None
     return recipe_as(kind, values, where=str(path), trust_code=trust_code, same_code_as=same_code_as)
 
 
@@ -217,7 +224,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise RecipeError(str(path), [f"is not UTF-8 text: {error.reason} at byte {error.start}"]) from None
     try:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except RecursionError:
+        raise RecipeError(str(path), ["is nested too deeply"]) from None
+    except ValueError as error:  # also of a number with too many digits
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise RecipeError(str(path), [f"is not {kind}: {error}"]) from None
     if not isinstance(values, dict):

@@ -162,8 +162,8 @@ class Recipe:
 
     @property
     def trained(self) -> "Recipe":
-        """The same without what it compares: two recipes train the same student if these are equal."""
-        return replace(self, compare=CompareSettings())
+        """The same without what it compares and when it is kept: equal ones train the same student."""
+        return replace(self, compare=CompareSettings(), train=replace(self.train, checkpoint_steps=None))
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -145,6 +145,11 @@ class TrainSettings:
     """Epochs between evaluations; the last epoch is always evaluated."""
     checkpoint_every: int = 1
     """Epochs between resume points; the last epoch is always saved."""
+    checkpoint_steps: int | None = None
+    """Batches between resume points inside an epoch, for long ones; none if left out. It changes no result."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What a NaN or infinite loss does: "stop" ends the run, "skip" leaves out the optimiser step, at the price of a
+    wait for the device in every step."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can use, all at once."""
@@ -153,6 +158,8 @@ class TrainSettings:
             for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every")
             if getattr(self, name) < 1
         ]
+        if self.checkpoint_steps is not None and self.checkpoint_steps < 1:
+            faults.append(f"checkpoint_steps is at least 1, or left out, got {self.checkpoint_steps}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             faults.append(f"learning_rate must be a finite number above 0, got {self.learning_rate}")
         if not (math.isfinite(self.probe_learning_rate) and self.probe_learning_rate > 0):
