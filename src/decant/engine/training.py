@@ -299,9 +299,8 @@ class Training:
 
     def _fold(self, teacher: nn.Module, method: Method) -> Folded:
         """The teacher as it teaches: BatchNorms folded, features for the method as they were."""
-        example = next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0]
         taps = {name: path for name, path in self._taps[1].items() if name in method.taps}
-        return fold_batchnorm(teacher, example, taps=taps)
+        return fold_batchnorm(teacher, next(plain_batches(self.train_set, _FOLD_EXAMPLES)).images[0], taps=taps)
 
 
 def refuse_early(recipe: Recipe, splits: Splits | PictureSplits, places: Places, parallel: Parallel) -> None:
