@@ -13,7 +13,7 @@ from engine.tiny import DATA, TEACHER, Heard, recipe
 
 HELD_OUT = replace(DATA, validation=0.25)
 RECIPE = replace(
-    recipe(DKDSettings(beta=2.0, warmup=0), epochs=1),
+    recipe(DKDSettings(beta=2.0, warmup=0), epochs=3, batch_size=8),
     data=HELD_OUT,
     teacher=TeacherSettings(recipe=replace(TEACHER, data=HELD_OUT)),
     compare=CompareSettings(tune={"dkd": {"beta": (1.0, 4.0)}, "kd-matched": {"weight": (1.0, 4.0)}}),

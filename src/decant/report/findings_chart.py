@@ -18,6 +18,8 @@ _ACROSS = 3
 _MANY = 40
 """Points from which they are drawn small and without a frame."""
 _DASHES = ("--", ":", "-.")
+_MARKERS = ("o", "^", "s")
+"""The next one where the colours begin again."""
 
 
 def findings_chart(findings: Findings, path: Path) -> Path:
@@ -54,7 +56,7 @@ def findings_figure(findings: Findings) -> Figure:
 
 def _draw(axes: Axes, panel: Panel) -> None:
     for place, series in enumerate(panel.series):
-        _draw_series(axes, series, COLOURS[(place + 1) % len(COLOURS)])
+        _draw_series(axes, series, COLOURS[(place + 1) % len(COLOURS)], _MARKERS[place // len(COLOURS) % len(_MARKERS)])
     for place, (name, level) in enumerate(panel.levels.items()):
         axes.axhline(level, color=COLOURS[0], linewidth=1.2, linestyle=_DASHES[place % len(_DASHES)], label=name)
     if panel.logarithmic:
@@ -74,14 +76,14 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.legend(fontsize=8, frameon=False)
 
 
-def _draw_series(axes: Axes, series: Series, colour: str) -> None:
+def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:
     many = len(series.x) > _MANY
     axes.plot(
         series.x,
         series.y,
         color=colour,
         linewidth=1.6 if series.joined else 0,
-        marker="o",
+        marker=marker,
         markersize=2 if many else 5,
         markeredgewidth=0,
         label=series.name or None,
