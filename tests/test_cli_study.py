@@ -62,6 +62,17 @@ def test_runs_of_two_origins_are_not_mixed(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("place", ["runs/studies/demo/terms", "kept/demo/terms"])
+def test_a_page_of_the_user_s_is_not_written_over(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "README.md").write_text("mine")
+    assert study(monkeypatch, tmp_path, "terms", "--demo", "--seeds", "1", "--results", "kept") == 2
+    assert "holds a page that is not a study's; give another folder" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / place / "README.md").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

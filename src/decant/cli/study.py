@@ -53,6 +53,9 @@ def study(
     kept = results / size.name if results is not None else None
     if kept is not None:
         refuse_study_results(name, plans, kept)
+    for page in (above / name for above in (folder, kept) if above is not None):
+        if (page / "README.md").exists() and not (page / "findings.json").exists():
+            raise FileExistsError(f"{page} holds a page that is not a study's; give another folder")
     places = Places(teachers=teachers, data=data, device=device, download=download)
     found = run_study(name, asked, size, folder, places, seeds=seeds, reporter=reporter_for(console))
     if not is_main_process():
