@@ -4,13 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
+from command_line import Run
 from decant.cli import main
 from decant.data import DATASETS
 from decant.engine.progress import Bars, Lines, Reporter, reporter_for
@@ -48,8 +48,6 @@ warmup = 0
 tune = {{ dkd = {{ beta = [1.0, 2.0] }}, kd-matched = {{ weight = [1.0, 2.0] }} }}
 """
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -59,21 +57,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "teacher.toml").write_text(TEACHER)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return tmp_path
-
-
-@pytest.fixture
-def decant(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`decant ARGUMENTS` in this process: exit code, output, errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["decant", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return run
 
 
 def test_train_leaves_a_run_and_says_where(decant: Run, here: Path) -> None:

@@ -1,11 +1,11 @@
 """A method out of a file, from the command line: no command runs it without --trust-code, every one does with it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from decant.cli import app, main
+from command_line import Run
+from decant.cli import app
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "03_your_own_method.py"
 DATA = 'name = "fake"\npadding = 1\nfake_train = 64\nfake_test = 48\nfake_classes = 8\nfake_pixels = 8'
@@ -27,7 +27,6 @@ schedule = {{ name = "onecycle" }}
 strict = {{ name = "mine.py:CheckedDKDSettings" }}
 """
 
-Run = Callable[..., tuple[int, str, str]]
 COMMANDS = [
     ("train", "recipe.toml", "--out", "run"),
     ("compare", "recipe.toml", "--methods", "supervised,strict", "--seeds", "1", "--out", "side"),
@@ -48,21 +47,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     trace = f'\nfrom pathlib import Path\nPath(r"{tmp_path / "was_run"}").touch()\n'
     (tmp_path / "mine.py").write_text(EXAMPLE.read_text() + trace)
     return tmp_path
-
-
-@pytest.fixture
-def decant(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`decant ARGUMENTS` in this process: exit code, output, errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["decant", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return run
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Detectors on the command line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from decant.cli import main
+from command_line import Run
 from decant.detection.drawn_shapes import draw_shapes
 
 pytest.importorskip("faster_coco_eval", reason="needs the extra [detection]")
@@ -20,26 +19,14 @@ train = { epochs = 1, epoch_steps = 2, batch_size = 2, schedule = { name = "onec
 """
 TAUGHT = RECIPE + '[teacher]\nrecipe = "teacher.toml"\n[[method]]\nname = "dkd"\n'
 
-Run = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def decant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`decant ARGUMENTS` in a folder with two recipes: exit code, output, errors."""
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with two recipes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "teacher.toml").write_text(RECIPE)
     (tmp_path / "recipe.toml").write_text(TAUGHT)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["decant", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return run
 
 
 def test_a_detector_is_trained_evaluated_and_looked_through(decant: Run, tmp_path: Path) -> None:

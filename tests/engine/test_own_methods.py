@@ -172,3 +172,4 @@ def test_a_comparison_of_own_methods_keeps_their_code_and_publishes_it(code: Pat
     code.write_text(CODE.replace("1.0", "0.5"))
     with pytest.raises(FileExistsError, match=r"match\.py has changed since"):
         compare(own(code, compared={"gentle": 0.05, "eager": 0.3}), names, 1, out, places(code.parent))
+    assert (out / "match.py").read_text() == CODE, "refused before anything was written"

@@ -11,9 +11,10 @@ from decant.engine.plan import Plan
 from decant.engine.publish import publish, refuse_results
 from decant.evidence import read_run
 from decant.methods import DKDSettings
-from decant.recipe import Recipe, TeacherSettings
+from decant.models import create
+from decant.recipe import NetworkSettings, Recipe, TeacherSettings
 from decant.report import write_comparison
-from engine.tiny import places, recipe, untrained_teacher
+from engine.tiny import CLASSES, TEACHER, places, recipe, untrained_teacher
 
 NAMES = ["supervised", "dkd"]
 
@@ -48,6 +49,33 @@ def test_no_path_of_this_machine_is_kept(tmp_path: Path) -> None:
     for path in results.rglob("*"):
         if path.is_file():
             assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
+def test_nothing_of_the_student_s_start_or_of_further_teachers_is_left_out_or_tells_a_path(tmp_path: Path) -> None:
+    first, second = TEACHER, replace(TEACHER, seed=6)
+    start = tmp_path / "private" / "start.safetensors"
+    start.parent.mkdir()
+    save_file(create("digits_student", num_classes=CLASSES, in_channels=3).state_dict(), start)
+    of = replace(
+        recipe(DKDSettings()),
+        student=NetworkSettings("digits_student", weights=str(start)),
+        teacher=TeacherSettings(recipe=first, also=(TeacherSettings(recipe=second),)),
+    )
+    results = published(of, tmp_path)
+    seeds = [json.loads((results / name / "recipe.json").read_text())["seed"] for name in ("teacher", "teacher-1")]
+    assert seeds == [first.seed, second.seed]
+    for path in results.rglob("*"):
+        assert not path.is_file() or str(tmp_path).encode() not in path.read_bytes(), path
+    publish(Plan(of, NAMES, 1, tmp_path / "all"), tmp_path / "teachers", results)  # its teachers are no other's runs
+
+
+def test_copying_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    results = published(recipe(DKDSettings()), tmp_path)
+    for name in ("comparison.json", "dkd/seed-0/summary.json"):
+        (results / name).unlink()
+    publish(plan(tmp_path), tmp_path / "teachers", results)
+    assert (results / "comparison.json").is_file()
+    assert (results / "dkd" / "seed-0" / "summary.json").is_file()
 
 
 def plan(tmp_path: Path, names: Sequence[str] = NAMES, *, seeds: int = 1, of: Recipe | None = None) -> Plan:

@@ -19,8 +19,8 @@ from decant.engine.parallel import Parallel
 from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
 from decant.engine.training import DistillStep
-from decant.interfaces import Batch, BuildContext, Method, Outputs
-from decant.methods import CRLDSettings, DKDSettings, KDSettings, SupervisedSettings
+from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs
+from decant.methods import ComposedSettings, CRLDSettings, CTKDSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from engine.tiny import (
     DATA,
@@ -240,20 +240,27 @@ def test_a_method_with_strong_views_is_refused_before_its_teacher_is_trained(tmp
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("method", "changes", "message"),
     [
-        ({"teacher_cache_top": 8}, "teacher_cache_top = 8 leaves out none of 8 classes"),
+        (DKDSettings(), {"teacher_cache_top": 8}, "teacher_cache_top = 8 leaves out none of 8 classes"),
         (
+            DKDSettings(),
             {"teacher_cache_top": 3, "teacher_cache_temperature": 2.0},
             r"= 2\.0 is .* but method\.temperature = 4\.0; make",
         ),
+        (
+            ComposedSettings((DKDSettings(), KDSettings(task_weight=1.0, temperature=8.0))),
+            {"teacher_cache_top": 3},
+            r"= 4\.0 is .* but method\.1\.temperature = 8\.0; make",
+        ),
+        (CTKDSettings(), {"teacher_cache_top": 3}, "but ctkd has no temperature that stays the same"),
     ],
 )
 def test_entries_that_cannot_serve_are_refused_before_the_teacher_is_trained(
-    tmp_path: Path, changes: dict[str, Any], message: str
+    tmp_path: Path, method: MethodSettings, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        train(recipe(DKDSettings(), **VIEWS, **changes), tmp_path / "run", places(tmp_path))
+        train(recipe(method, **VIEWS, **changes), tmp_path / "run", places(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

@@ -37,14 +37,20 @@ def refuse_results(plan: Plan, results: Path) -> None:
         )
     if (results / "comparison.json").is_file():  # not yet, where copying was interrupted
         _refuse_less(plan, results)
+    teachers = _teachers_of(plan.recipe)
     for summary in sorted(results.rglob(SUMMARY_FILE)):
         run = summary.parent.relative_to(results)
-        ours = plan.out / run / SUMMARY_FILE
-        if not run.parts[0].startswith(_TEACHER) and not (ours.is_file() and ours.read_bytes() == summary.read_bytes()):
-            raise FileExistsError(
-                f"{results / run} is a run that {plan.out} does not hold; bring it there, or give another folder "
-                "with --results: runs of two origins are not mixed"
-            )
+        if run.parts[0] not in teachers:
+            _refuse_another_run(summary.parent, plan.out / run, plan.out)
+
+
+def _refuse_another_run(kept: Path, ours: Path, out: Path) -> None:
+    there, here = (folder / SUMMARY_FILE for folder in (kept, ours))
+    if there.is_file() and not (here.is_file() and here.read_bytes() == there.read_bytes()):
+        raise FileExistsError(
+            f"{kept} is a run that {out} does not hold; bring it there, or give another folder with --results: runs of "
+            "two origins are not mixed"
+        )
 
 
 def _refuse_less(plan: Plan, results: Path) -> None:
@@ -74,18 +80,17 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
         _copy(plan.out / name, results / name)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
         _copy_run(run.folder, results / run.folder.relative_to(plan.out), run.recipe)
-    for number, recipe in enumerate(_teachers_of(plan.recipe)):
-        name = f"{_TEACHER}-{number}" if number else _TEACHER
+    for name, recipe in _teachers_of(plan.recipe).items():
         _copy_run(teacher_folder(teachers, recipe), results / name, recipe)
     for name in _PAGE:
         _copy(plan.out / name, results / name)
 
 
-def _teachers_of(recipe: Recipe) -> list[Recipe]:
-    """The recipes of its teachers, as far as they come from recipes."""
-    if (teacher := recipe.teacher) is None:
-        return []
-    return [source.recipe for source in (teacher, *teacher.also) if source.recipe is not None]
+def _teachers_of(recipe: Recipe) -> dict[str, Recipe]:
+    """Name of a folder -> recipe of each of its teachers that comes from one."""
+    sources = recipe.teacher.sources if recipe.teacher is not None else ()
+    recipes = [source.recipe for source in sources if source.recipe is not None]
+    return {f"{_TEACHER}-{number}" if number else _TEACHER: found for number, found in enumerate(recipes)}
 
 
 def refuse_study_results(name: str, plans: Mapping[str, Plan], results: Path) -> None:
@@ -104,13 +109,7 @@ def refuse_study_results(name: str, plans: Mapping[str, Plan], results: Path) ->
                 )
     for trial, plan in plans.items():
         for run in (run for method in plan.names for run in plan.runs(method)):
-            there = results / "runs" / trial / run.folder.relative_to(plan.out) / SUMMARY_FILE
-            ours = run.folder / SUMMARY_FILE
-            if there.is_file() and not (ours.is_file() and ours.read_bytes() == there.read_bytes()):
-                raise FileExistsError(
-                    f"{there.parent} is a run that {plan.out} does not hold; bring it there, or give another folder "
-                    "with --results: runs of two origins are not mixed"
-                )
+            _refuse_another_run(results / "runs" / trial / run.folder.relative_to(plan.out), run.folder, plan.out)
 
 
 def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results: Path) -> None:
@@ -129,7 +128,7 @@ def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results
     for trial, plan in plans.items():
         for run in (run for method in plan.names for run in plan.runs(method) if finished(run.folder)):
             _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out), run.recipe)
-        for recipe in _teachers_of(plan.recipe):
+        for recipe in _teachers_of(plan.recipe).values():
             folder = teacher_folder(teachers, recipe)
             _copy_run(folder, results / "teachers" / folder.name, recipe)
     for name in _FINDINGS:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 PROTOCOLS = ("cifar100",)
 """Suites whose runs are what these numbers are of."""
 
-TEACHER, ALONE = "teacher", "supervised"
+TEACHER = "teacher"
 
-_COLUMNS = (TEACHER, ALONE, "kd", "fitnet", "rkd", "crd", "reviewkd", "dkd")
+_COLUMNS = (TEACHER, "supervised", "kd", "fitnet", "rkd", "crd", "reviewkd", "dkd")
 # The tables of DKD's paper (arXiv:2203.08679).
 _ROWS = {
     "resnet56-resnet20": (72.34, 69.06, 70.66, 69.21, 69.61, 71.16, 71.89, 71.97),
