@@ -1,6 +1,7 @@
 """Runs and comparisons with a method out of a file: its code is kept beside the recipe, and changed code is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from decant.engine.judge import evaluate_run
 from decant.engine.plan import Plan
 from decant.engine.publish import publish
 from decant.engine.teacher import teacher_folder
+from decant.methods import DKDSettings
 from decant.recipe import Recipe, RecipeError, load_recipe, recipe_to_dict
 from engine.tiny import (
     TEACHER,
@@ -172,4 +174,16 @@ def test_a_comparison_of_own_methods_keeps_their_code_and_publishes_it(code: Pat
     code.write_text(CODE.replace("1.0", "0.5"))
     with pytest.raises(FileExistsError, match=r"match\.py has changed since"):
         compare(own(code, compared={"gentle": 0.05, "eager": 0.3}), names, 1, out, places(code.parent))
-    assert (out / "match.py").read_text() == CODE, "refused before anything was written"
+
+
+def test_changed_code_of_a_compared_method_is_refused_before_anything_is_written(code: Path) -> None:
+    def beside_dkd() -> Recipe:
+        return replace(own(code, compared={"gentle": 0.05}), method=DKDSettings())
+
+    out = code.parent / "out"
+    compare(beside_dkd(), ["dkd", "gentle"], 1, out, places(code.parent))
+    code.write_text(CODE.replace("1.0", "0.5"))
+    with pytest.raises(FileExistsError, match=r"match\.py has changed since"):
+        compare(beside_dkd(), ["dkd", "gentle"], 2, out, places(code.parent))
+    assert (out / "match.py").read_text() == CODE
+    assert not (out / "dkd" / "seed-1").exists()
