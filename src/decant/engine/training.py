@@ -1,20 +1,20 @@
 """From a recipe to the objects that train, and their common state."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
-from decant.engine.compiling import compile_distiller, compiled_step
+from decant.engine.compiling import compile_distiller
 from decant.engine.context import build_context, named_taps, started_network
+from decant.engine.distill_step import DistillStep
 from decant.engine.distiller import Distiller
 from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
@@ -24,13 +24,13 @@ from decant.engine.meter import AfterStep, Meter
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.engine.probe import Probe, probe_of
+from decant.engine.probe import probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
 from decant.engine.teacher import Teacher, teacher_folder, untrained
-from decant.interfaces import Batch, Method, Outputs
+from decant.interfaces import Batch, Method
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
 
@@ -39,41 +39,6 @@ _FOLD_EXAMPLES = 32
 
 _PREPARED_AT_ONCE = 250
 """Training images in a forward pass of the teacher for a method that asks for all of them."""
-
-
-@dataclass(frozen=True)
-class DistillStep:
-    """The step that distils: a batch through the wrapped :class:`Distiller`.
-
-    Attributes:
-        module: the wrapped distiller.
-        teacher_outputs: what the teacher says to each batch, in their order; None runs it.
-        compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
-        apart: whether the loss comes in two, the task's own term and all others.
-        probe: what stands still; None where all is trained.
-    """
-
-    module: nn.Module
-    teacher_outputs: Iterator[Outputs] | None = None
-    compiled_for: int | None = None
-    apart: bool = False
-    probe: Probe | None = None
-
-    def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
-        """The loss, in one or in two, and the raw terms."""
-        if self.probe is not None:
-            self.probe.hold()
-        outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
-        with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            *losses, terms, _ = self.module(
-                batch.images,
-                batch.target,
-                index=batch.index,
-                epoch=batch.epoch,
-                teacher_outputs=outputs,
-                apart=self.apart,
-            )
-        return tuple(losses), terms
 
 
 @contextmanager
