@@ -22,7 +22,7 @@ from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.meter import AfterStep, Meter
 from decant.engine.optim import MovingAverage, make_optimizer
-from decant.engine.parallel import Parallel
+from decant.engine.parallel import AllProcesses, Parallel
 from decant.engine.places import Places
 from decant.engine.probe import probe_of
 from decant.engine.progress import Reporter
@@ -62,8 +62,7 @@ class Training:
         parallel: device, precision and processes.
 
     Raises:
-        ValueError: a batch size that the processes cannot share, a method without its teacher, or one that must see
-            the batch of all processes where there are several.
+        ValueError: a batch size that the processes cannot share, or a method without its teacher.
     """
 
     def __init__(
@@ -78,10 +77,6 @@ class Training:
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
-        if method.gather and parallel.world > 1:
-            raise ValueError(
-                f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
-            )
         if settings.teacher_cache == "views":
             refuse_unserved(method, recipe.method.name)
             refuse_top(recipe, len(splits.train.classes))
@@ -89,6 +84,8 @@ class Training:
         folded = self.folded.network if self.folded is not None else network
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
+        if parallel.world > 1:
+            self.distiller.across(AllProcesses())
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._apart = isinstance(settings.optimizer, DOTSettings)
         self._module = parallel.prepare(self.distiller, exchange=not self._apart)
