@@ -1,5 +1,6 @@
 """From a recipe to the objects that train, and their common state."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
+from decant.engine.across_processes import refuse_undivided, refuse_unsynchronised, shard_distiller, synchronised
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller
 from decant.engine.context import build_context, named_taps, started_network
@@ -74,6 +76,8 @@ class Training:
         self.judged, self.layout = self.supply.judged, self.supply.layout
         torch.manual_seed(recipe.seed)
         student = started_network(recipe.student, splits.train)
+        if settings.sync_batchnorm:
+            student = synchronised(student, parallel)
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
@@ -82,14 +86,23 @@ class Training:
             refuse_top(recipe, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         folded = self.folded.network if self.folded is not None else network
+        if parallel.sharded and folded is network:
+            folded = copy.deepcopy(network)  # other runs share the teacher, whole
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
         if parallel.world > 1:
             self.distiller.across(AllProcesses())
+        if settings.sync_batchnorm:
+            refuse_unsynchronised(self.distiller, parallel)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._apart = isinstance(settings.optimizer, DOTSettings)
+        if parallel.sharded:
+            refuse_undivided(settings)
+            shard_distiller(self.distiller, parallel, teacher=settings.teacher_cache == "none")
+            if self.average is not None:
+                shard_distiller(self.average.module, parallel, teacher=False)
         self._module = parallel.prepare(self.distiller, exchange=not self._apart)
-        optimizer = make_optimizer(self.distiller, settings)
+        optimizer = make_optimizer(self.distiller, settings, fused=not parallel.sharded)
         self._backward: Callable[..., None] = parallel.backward
         if isinstance(optimizer, DOT):
             refuse_one_gradient(method, recipe.method.name)
@@ -99,7 +112,8 @@ class Training:
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
-        if network is not None:  # also where the method needs none: its agreement with the student is measured
+        # Also where the method needs none: its agreement with the student is measured.
+        if network is not None and not parallel.sharded:
             network.to(parallel.device).to(memory_format=self.layout)
 
     @property
@@ -201,8 +215,11 @@ class Training:
         channels_last, choice = self.recipe.train.channels_last, None
         if (teacher := self._teacher) is not None:
             if self.judged.name not in teacher.choices:  # one pass serves all runs that share the teacher
-                made = choices(teacher.network, self.judged, self.parallel, channels_last=channels_last)
+                network = teacher.network.to(self.parallel.device)
+                made = choices(network, self.judged, self.parallel, channels_last=channels_last)
                 teacher.choices[self.judged.name] = made
+                if self.parallel.sharded:  # only its divided copy is needed from now on
+                    network.cpu()
             choice = teacher.choices[self.judged.name]
         return evaluate(self.deployed, self.judged, self.parallel, teacher_choice=choice, channels_last=channels_last)
 
@@ -236,23 +253,27 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes."""
-        scaler = self.parallel.scaler
+        scaler, whole = self.parallel.scaler, self.parallel.whole
         return {
-            "distiller": self.distiller.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "distiller": whole(self.distiller.state_dict()),
+            "optimizer": whole(self._optimizer.state_dict()),
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "average": self.average.state_dict() if self.average is not None else None,
+            "average": whole(self.average.state_dict()) if self.average is not None else None,
             "random": random_state(self.parallel.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where ``state_dict`` left off."""
-        self.distiller.load_state_dict(state["distiller"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        parameters, divided = dict(self.distiller.named_parameters()), self.parallel.divided
+        self.distiller.load_state_dict(divided(state["distiller"], parameters))
+        learning = [value for group in self._optimizer.param_groups for value in group["params"]]
+        momenta = divided(state["optimizer"]["state"], dict(enumerate(learning)))
+        self._optimizer.load_state_dict(state["optimizer"] | {"state": momenta})
         if self.parallel.scaler is not None:
             self.parallel.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            averaged = divided(state["average"]["module"], dict(self.average.module.named_parameters()))
+            self.average.load_state_dict(state["average"] | {"module": averaged})
         restore_random_state(state["random"], self.parallel.device)
 
     def _update_average(self) -> None:
