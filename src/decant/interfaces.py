@@ -99,6 +99,35 @@ class BuildContext:
     facts: DataFacts | None = None
 
 
+class Processes(Protocol):
+    """The processes that train one student, each with its part of every batch; gradients are averaged over them.
+
+    What each works out from gathered rows is the same in all of them, the loss as well. Gradients are right for that.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0 to world - 1."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        ...
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in the order that one process would have them in: (N, ...) -> (world N, ...)."""
+        ...
+
+    def shared(self, values: Tensor) -> Tensor:
+        """The values, equal in all processes, for use with what each has by itself: their gradients are summed."""
+        ...
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over processes of values of one shape, for use that is the same in all of them."""
+        ...
+
+
 class Method(nn.Module, ABC):
     """A way to distil: which tensors meet which equation, and with what weight.
 
@@ -114,7 +143,7 @@ class Method(nn.Module, ABC):
     strong_views: int = 0
     """How many of these, the last ones, shall be strong: changed in more than place."""
     gather: bool = False
-    """Whether it must see the batch of all processes at once."""
+    """Whether it must see the batch of all processes at once; it then gets that without the images."""
     needs_teacher: bool = True
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
     needs_index: bool = False
@@ -136,6 +165,13 @@ class Method(nn.Module, ABC):
         The pass has the logits and the features of ``taps`` for every sample, in order and without augmentation. The
         teacher is run only as far as the iterator is read, which most methods do not. A training that is taken up again
         is not prepared again: what is learned here belongs in buffers.
+        """
+
+    def divide(self, processes: Processes) -> None:
+        """Called once, before the first step, of a method that sees the batch of several processes.
+
+        Here what grows with the training set is divided among them. The state dict stays that of a single process: all
+        processes ask for theirs at once.
         """
 
     def deployed(self, student: nn.Module) -> nn.Module:

@@ -28,6 +28,7 @@ from decant.cli.options import (
     OutOption,
     RecipeArgument,
     SetOption,
+    ShardOption,
     TeachersOption,
     ThreadsOption,
     TrustOption,
@@ -90,6 +91,7 @@ def train(
     cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
+    shard: ShardOption = False,
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -102,7 +104,7 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, shard)
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return

@@ -34,6 +34,9 @@ WorkersOption = Annotated[
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
 ]
+ShardOption = Annotated[
+    bool, typer.Option("--shard", help="Divide student and teacher among the processes rather than copy them.")
+]
 KeepOption = Annotated[
     int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
 ]

@@ -63,6 +63,8 @@ def train_detector(
         NonFiniteLossError: the training diverged.
     """
     require_evaluator()
+    if places.shard:
+        raise ValueError("detectors are not divided among processes; leave out --shard")
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     folder = RunFolder(out, recipe, parallel, places.keep)

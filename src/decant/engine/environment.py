@@ -25,6 +25,7 @@ def describe_environment(parallel: Parallel) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": parallel.world,
         "precision": parallel.precision,
+        **({"sharded": True} if parallel.sharded else {}),
         "source": _git_state(Path(__file__).parents[1]),
     }
 

@@ -18,7 +18,7 @@ from torch import nn
 from decant.engine.checkpoint import (
     KEPT_TYPES,
     STUDENT_FILE,
-    save_network,
+    save_weights,
     told_of_full_disk,
     write_atomically,
     write_text,
@@ -152,12 +152,13 @@ class RunFolder:
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
+        weights = self._parallel.whole(network.state_dict())
         if self.main:
             about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
             about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
             header = {"decant": json.dumps(about, sort_keys=True)}
-            save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
+            save_weights(self.path / STUDENT_FILE, weights, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.states.remove()
         self._parallel.wait()

@@ -54,7 +54,7 @@ def train(
         NonFiniteLossError: the training diverged.
         TerminatedError: SIGTERM came; what was trained is kept, and the same call goes on.
     """
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     folder = RunFolder(out, recipe, parallel, places.keep)
     if folder.finished:
@@ -67,7 +67,7 @@ def train(
         refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     with own_random_state(parallel.device), told_of_full_memory(recipe.train):
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)

@@ -8,7 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs
+from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs, Processes
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class Composed(Method):
         # One reader, the usual case, keeps nothing; what several read is kept until the last one has read it.
         for part, outputs in zip(readers, tee(teacher_outputs, len(readers)) if readers else (), strict=True):
             part.prepare(outputs)
+
+    def divide(self, processes: Processes) -> None:
+        """Every part divides what it has."""
+        for _, part in self._each():
+            part.divide(processes)
 
     def deployed(self, student: nn.Module) -> nn.Module:
         """What the one part makes of the student that makes something of it."""
