@@ -31,7 +31,9 @@ from decant.cli.options import (
     TeachersOption,
     ThreadsOption,
     TrustOption,
+    UnlabelledOption,
     WorkersOption,
+    refuse_unused,
     use_threads,
     workers_of,
 )
@@ -88,6 +90,7 @@ def train(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
     trust_code: TrustOption = False,
@@ -102,11 +105,12 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, unlabelled)
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -136,6 +140,7 @@ def compare(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     trust_code: TrustOption = False,
 ) -> None:
@@ -145,6 +150,7 @@ def compare(
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
@@ -155,7 +161,9 @@ def compare(
     asked = Asked(
         settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
     )
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    places = Places(
+        teachers, data, device, download, table_on_device, workers_of(workers), cache, unlabelled=unlabelled
+    )
     compare_and_write(asked, places, console())
 
 

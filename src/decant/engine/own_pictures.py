@@ -52,6 +52,7 @@ class Wanted:
         epochs: of the student.
         teacher_epochs: of the teacher, if it is trained or fine-tuned; none for as many.
         anyway: whether to go on with a teacher that is of no use.
+        unlabelled: whether the student also learns from pictures without a label.
         changes: ``key=value`` for the recipe, such as ``train.batch_size=32`` or ``teacher.recipe.train.epochs=5``.
     """
 
@@ -67,6 +68,7 @@ class Wanted:
     epochs: int = 60
     teacher_epochs: int | None = None
     anyway: bool = False
+    unlabelled: bool = False
     changes: Sequence[str] = ()
 
 
@@ -168,7 +170,7 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
 def _student_recipe(wanted: Wanted) -> Recipe:
     alone = Recipe(
         student=NetworkSettings(wanted.student, pretrained=wanted.student_pretrained),
-        data=_data(wanted, wanted.student, wanted.student_pretrained),
+        data=replace(_data(wanted, wanted.student, wanted.student_pretrained), unlabelled=wanted.unlabelled),
         train=_budget(wanted.epochs),
     )
     method = method_settings(wanted.method, alone.method, alone.compare)

@@ -176,8 +176,7 @@ class Training:
 
     def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
         """The samples and views of these epochs on this process."""
-        method = self.distiller.method
-        return self.supply.orders(epochs, views=method.views, strong_views=method.strong_views)
+        return self.supply.orders(epochs, self.distiller.method)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
