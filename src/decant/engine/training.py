@@ -28,8 +28,9 @@ from decant.engine.probe import Probe, probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
+from decant.engine.tabled_teacher import TabledTeacher, open_table
 from decant.engine.teacher import Teacher, teacher_folder, untrained
+from decant.engine.unfit import refuse_unfit
 from decant.interfaces import Batch, Method, Outputs
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
@@ -113,13 +114,7 @@ class Training:
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
-        if method.gather and parallel.world > 1:
-            raise ValueError(
-                f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
-            )
-        if settings.teacher_cache == "views":
-            refuse_unserved(method, recipe.method.name)
-            refuse_top(recipe, len(splits.train.classes))
+        refuse_unfit(recipe, method, len(splits.train.classes), parallel)
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         folded = self.folded.network if self.folded is not None else network
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
