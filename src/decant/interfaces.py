@@ -123,6 +123,8 @@ class Method(nn.Module, ABC):
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
     needs_index: bool = False
     """Whether it must know which samples of the training set a batch holds: a method with a memory of them."""
+    one_class: bool = False
+    """Whether it is about one class of each sample, and so has no use for labels that are probabilities."""
     task: str = "hard"
     """Name of the term that is the task's own loss."""
 

@@ -3,6 +3,7 @@
 from decant.data.batches import Images, epoch_batches, ordered_batches, plain_batches, views_of
 from decant.data.hidden_labels import labelled_positions
 from decant.data.image_set import ImageSet
+from decant.data.mixing import Mixing
 from decant.data.order import EpochOrder, epoch_order, steps_per_epoch
 from decant.data.pictures.cut import PictureViews
 from decant.data.pictures.load import PictureSplits, load_pictures
@@ -22,6 +23,7 @@ __all__ = [
     "ImageSet",
     "Images",
     "Interpolation",
+    "Mixing",
     "Normalise",
     "PictureSet",
     "PictureSettings",

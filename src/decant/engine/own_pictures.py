@@ -20,6 +20,7 @@ from decant.engine.plan import Plan
 from decant.engine.progress import Reporter
 from decant.engine.run import find_teacher, load_data
 from decant.engine.teacher import Teacher, trained_student
+from decant.engine.training import refuse_early
 from decant.evidence import Comparison, Interval, paired_bootstrap
 from decant.models import classes_of, preprocessing_of
 from decant.recipe import (
@@ -118,6 +119,7 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
     reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
     recipe = own_pictures_recipe(wanted, splits.train.classes)
+    refuse_early(recipe, splits, places, Parallel(device=places.device))
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     if teacher is None:
         raise ValueError("the recipe of distillation lost its teacher; leave `teacher` in it")

@@ -7,6 +7,7 @@ import torch
 from decant.data import (
     EpochOrder,
     Images,
+    Mixing,
     PictureSplits,
     Splits,
     epoch_order,
@@ -42,6 +43,14 @@ class Supply:
         self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         self.judged = _judged(recipe, splits)
         self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+        train, classes = recipe.train, len(splits.train.classes)
+        self._mixing = Mixing(
+            mixup=train.mixup,
+            cutmix=train.cutmix,
+            label_smoothing=train.label_smoothing,
+            classes=classes,
+            seed=self.views.seed,
+        )
 
     def orders(self, epochs: Iterable[int], method: Method) -> Iterator[EpochOrder]:
         """The samples of these epochs on this process, in so many views as the method wants.
@@ -67,7 +76,14 @@ class Supply:
 
     def batches(self, order: EpochOrder, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch on this process, but for so many first ones."""
-        return ordered_batches(self.images, self.views, order, start=start)
+        batches = ordered_batches(self.images, self.views, order, start=start)
+        return self._mixed(batches, order, start) if self._recipe.train.mixes_labels else batches
+
+    def _mixed(self, batches: Iterator[Batch], order: EpochOrder, start: int) -> Iterator[Batch]:
+        height, width = self.images.shape[2:]
+        mixes = self._mixing.draw(order, height, width)
+        for step, batch in enumerate(batches, start):
+            yield self._mixing(batch, mixes, order.part(step))
 
 
 def _judged(recipe: Recipe, splits: Splits | PictureSplits) -> Images:

@@ -10,6 +10,11 @@ def refuse_unfit(recipe: Recipe, method: Method, classes: int, parallel: Paralle
     """Raise ValueError for a method that cannot be trained as the recipe says, or not with so many processes."""
     if method.gather and parallel.world > 1:
         raise ValueError(f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one")
+    if method.one_class and recipe.train.mixes_labels:
+        raise ValueError(
+            f"{recipe.method.name} is about one class of each sample, but train.mixup, train.cutmix and "
+            "train.label_smoothing make labels probabilities; set them to 0, or take another method, such as dkd"
+        )
     if recipe.train.teacher_cache == "views":
         refuse_unserved(method, recipe.method.name)
         refuse_top(recipe, classes)

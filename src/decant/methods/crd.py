@@ -66,6 +66,7 @@ class CRD(FeatureMethod):
 
     gather = True
     needs_index = True
+    one_class = True  # strangers are of other classes than it
 
     def __init__(self, settings: CRDSettings, student: Embedding, teacher: Embedding, contrast: Contrast) -> None:
         super().__init__(settings, ("pooled",))

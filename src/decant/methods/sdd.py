@@ -83,6 +83,7 @@ class SDD(Method):
     def __init__(self, settings: SDDSettings, student: nn.Linear, teacher: nn.Linear) -> None:
         super().__init__()
         self.settings = settings
+        self.one_class = settings.base == "nkd"
         # In a tuple: it is the student's, trained and saved there. A copy of student and method together keeps it so.
         self._classifier = (student,)
         # Not saved: they come from the teacher again.
