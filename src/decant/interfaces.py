@@ -10,6 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+UNLABELLED = -100
+"""Class index of a sample that carries no label; the one that torch's cross-entropy leaves out."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -17,7 +20,8 @@ class Batch:
 
     Attributes:
         images: one tensor (N, channels, H, W) per augmented view of the same samples.
-        target: class indices (N,), probabilities (N, C), or None where the samples carry no label.
+        target: class indices (N,), ``UNLABELLED`` for a sample that carries no label; probabilities (N, C); or None
+            where no sample carries one.
         index: position of each sample in its data set, (N,), int64.
         epoch: epochs completed when this batch is met; 0.0 at the first step, fractional inside an epoch.
         view_ids: number of each sample's view, one (N,) int64 tensor per tensor of ``images``; empty where views are
@@ -68,7 +72,7 @@ class DataFacts:
     Attributes:
         size: number of training samples.
         classes: class names, by class index.
-        targets: class index of every sample, (size,), int64, on the CPU.
+        targets: class index of every sample, (size,), int64, on the CPU; ``UNLABELLED`` where it carries no label.
     """
 
     size: int
@@ -148,6 +152,8 @@ class Method(nn.Module, ABC):
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
     needs_index: bool = False
     """Whether it must know which samples of the training set a batch holds: a method with a memory of them."""
+    one_class: bool = False
+    """Whether it is about one class of each sample, and so has no use for labels that are probabilities."""
     task: str = "hard"
     """Name of the term that is the task's own loss."""
 

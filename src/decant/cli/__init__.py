@@ -32,7 +32,9 @@ from decant.cli.options import (
     TeachersOption,
     ThreadsOption,
     TrustOption,
+    UnlabelledOption,
     WorkersOption,
+    refuse_unused,
     use_threads,
     workers_of,
 )
@@ -89,6 +91,7 @@ def train(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
     shard: ShardOption = False,
@@ -104,11 +107,14 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, shard)
+    places = Places(
+        teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, shard, unlabelled
+    )
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
@@ -138,6 +144,7 @@ def compare(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     trust_code: TrustOption = False,
 ) -> None:
@@ -147,6 +154,7 @@ def compare(
 
     path = find_recipe(recipe)
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
@@ -157,7 +165,9 @@ def compare(
     asked = Asked(
         settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
     )
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    places = Places(
+        teachers, data, device, download, table_on_device, workers_of(workers), cache, unlabelled=unlabelled
+    )
     compare_and_write(asked, places, console())
 
 

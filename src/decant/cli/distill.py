@@ -11,6 +11,7 @@ from decant.cli.options import (
     DeviceOption,
     SetOption,
     ThreadsOption,
+    UnlabelledOption,
     WorkersOption,
     use_threads,
     workers_of,
@@ -41,6 +42,7 @@ def distill(
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Students; a verdict needs 3.")] = 3,
     control: Annotated[bool, typer.Option("--control/--no-control", help="Train students without it, too.")] = True,
+    unlabelled: UnlabelledOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Go on with a teacher that is of no use.")] = False,
     changes: SetOption = None,
     cache: CacheOption = None,
@@ -69,14 +71,15 @@ def distill(
         epochs=epochs,
         teacher_epochs=teacher_epochs,
         anyway=anyway,
+        unlabelled=unlabelled is not None,
         changes=tuple(changes or ()),
     )
     console = Console()
-    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache)
+    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache, unlabelled=unlabelled)
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
-    write_comparison(
-        made.comparison, made.runs, command=f"decant distill PICTURES --teacher {teacher} --student {student}"
-    )
+    command = f"decant distill PICTURES --teacher {teacher} --student {student}"
+    command += " --unlabelled FOLDER" if unlabelled is not None else ""
+    write_comparison(made.comparison, made.runs, command=command)
     console.print(comparison_table(made.comparison))
     for line in verdict(made.comparison).lines:
         console.print(line, highlight=False, markup=False)

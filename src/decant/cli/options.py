@@ -37,6 +37,10 @@ CacheOption = Annotated[
 ShardOption = Annotated[
     bool, typer.Option("--shard", help="Divide student and teacher among the processes rather than copy them.")
 ]
+UnlabelledOption = Annotated[
+    Path | None,
+    typer.Option("--unlabelled", help="A folder of pictures without labels, to be learned from as well."),
+]
 KeepOption = Annotated[
     int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
 ]
@@ -53,6 +57,12 @@ KEEP = 2
 def workers_of(wanted: int | None) -> int:
     """How many processes read pictures; no result depends on it."""
     return min(8, os.cpu_count() or 1) if wanted is None else wanted
+
+
+def refuse_unused(unlabelled: Path | None, asked_for: bool) -> None:
+    """Raise ValueError for pictures without labels that the recipe does not ask for: they decide what is trained."""
+    if unlabelled is not None and not asked_for:
+        raise ValueError("--unlabelled is given, but the recipe does not ask for it: add --set data.unlabelled=true")
 
 
 def use_threads(threads: int | None) -> None:

@@ -1,7 +1,9 @@
 """Data sets, on the device or streamed from files, their augmented views, and the batches of an epoch."""
 
 from decant.data.batches import Images, epoch_batches, ordered_batches, plain_batches, views_of
+from decant.data.hidden_labels import labelled_positions
 from decant.data.image_set import ImageSet
+from decant.data.mixing import Mixing
 from decant.data.order import EpochOrder, epoch_order, steps_per_epoch
 from decant.data.pictures.cut import PictureViews
 from decant.data.pictures.load import PictureSplits, load_pictures
@@ -21,6 +23,7 @@ __all__ = [
     "ImageSet",
     "Images",
     "Interpolation",
+    "Mixing",
     "Normalise",
     "PictureSet",
     "PictureSettings",
@@ -32,6 +35,7 @@ __all__ = [
     "Views",
     "epoch_batches",
     "epoch_order",
+    "labelled_positions",
     "load",
     "load_pictures",
     "ordered_batches",

@@ -175,7 +175,7 @@ def _announce(plan: Plan, bench: _Bench) -> None:
                 seconds -= forecast.seconds * len(left)
                 for seed in {run.recipe.seed for run in left}:
                     supply = Supply(replace(left[0].recipe, seed=seed), bench.splits, parallel)
-                    orders = supply.orders(range(plan.recipe.train.epochs), views=views)
+                    orders = supply.orders(range(plan.recipe.train.epochs), training.distiller.method)
                     lacking[seed, views] = tabled.needs(orders)[1]
     if forecast is not None:
         rows = len(torch.cat(list(lacking.values())).unique())

@@ -180,7 +180,8 @@ class Distiller(nn.Module):
 
         Args:
             images: (N, ...), or one such tensor per view where the method asks for several views.
-            target: class indices (N,), probabilities (N, C), or None where the method can do without.
+            target: class indices (N,), -100 for a sample without a label; probabilities (N, C); or None where
+                the method can do without.
             index: position of each sample in the data set (N,); methods with a memory need it.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from decant.data import Images, PictureSet, plain_batches
 from decant.engine.parallel import Parallel
+from decant.interfaces import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def evaluate(
     teacher_choice: Tensor | None = None,
     channels_last: bool = True,
 ) -> Score:
-    """The network's score, in eval mode, every sample counted once over all processes.
+    """The network's score, in eval mode, every labelled sample counted once over all processes.
 
     Args:
         network: images to logits; its training mode is given back afterwards.
@@ -58,13 +59,14 @@ def evaluate(
     counts = torch.zeros(5, dtype=torch.float64, device=parallel.device)
     for logits, target, index in _forward(network, images, parallel, batch_size, channels_last):
         choice = logits.argmax(1)
-        counts[0] += len(target)
+        labelled = target != UNLABELLED
+        counts[0] += labelled.sum()
         counts[1] += (choice == target).sum()
         if classes > 5:
             counts[2] += (logits.topk(5, dim=1).indices == target[:, None]).sum()
-        counts[3] += F.cross_entropy(logits.float(), target, reduction="sum")
+        counts[3] += F.cross_entropy(logits.float(), target, reduction="sum", ignore_index=UNLABELLED)
         if teacher_choice is not None:
-            counts[4] += (choice == teacher_choice[index]).sum()
+            counts[4] += (labelled & (choice == teacher_choice[index])).sum()
     samples, first, fifth, loss, agreed = parallel.total(counts).tolist()
     return Score(
         top1=100 * first / samples,

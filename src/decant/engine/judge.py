@@ -1,6 +1,6 @@
 """Evaluating what a run left behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,7 +46,8 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file, trust_code=trust_code)
-    splits = load_data(recipe, places)
+    seen = replace(recipe, data=replace(recipe.data, unlabelled=False))  # pictures without labels judge nothing
+    splits = load_data(seen, places)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.

@@ -20,6 +20,7 @@ from decant.engine.plan import Plan
 from decant.engine.progress import Reporter
 from decant.engine.run import find_teacher, load_data
 from decant.engine.teacher import Teacher, trained_student
+from decant.engine.training import refuse_early
 from decant.evidence import Comparison, Interval, paired_bootstrap
 from decant.models import classes_of, preprocessing_of
 from decant.recipe import (
@@ -52,6 +53,7 @@ class Wanted:
         epochs: of the student.
         teacher_epochs: of the teacher, if it is trained or fine-tuned; none for as many.
         anyway: whether to go on with a teacher that is of no use.
+        unlabelled: whether the student also learns from pictures without a label.
         changes: ``key=value`` for the recipe, such as ``train.batch_size=32`` or ``teacher.recipe.train.epochs=5``.
     """
 
@@ -67,6 +69,7 @@ class Wanted:
     epochs: int = 60
     teacher_epochs: int | None = None
     anyway: bool = False
+    unlabelled: bool = False
     changes: Sequence[str] = ()
 
 
@@ -116,6 +119,7 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
     reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
     recipe = own_pictures_recipe(wanted, splits.train.classes)
+    refuse_early(recipe, splits, places, Parallel(device=places.device))
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     if teacher is None:
         raise ValueError("the recipe of distillation lost its teacher; leave `teacher` in it")
@@ -168,7 +172,7 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
 def _student_recipe(wanted: Wanted) -> Recipe:
     alone = Recipe(
         student=NetworkSettings(wanted.student, pretrained=wanted.student_pretrained),
-        data=_data(wanted, wanted.student, wanted.student_pretrained),
+        data=replace(_data(wanted, wanted.student, wanted.student_pretrained), unlabelled=wanted.unlabelled),
         train=_budget(wanted.epochs),
     )
     method = method_settings(wanted.method, alone.method, alone.compare)

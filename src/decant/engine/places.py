@@ -19,6 +19,7 @@ class Places:
         cache: where what a check of pictures found is kept; None for a folder beside the teachers.
         keep: how many of the newest resume states are kept while a run lasts.
         shard: whether several processes divide student and teacher among them rather than each hold a copy.
+        unlabelled: folder of pictures without a label, for recipes whose ``data.unlabelled`` asks for them.
     """
 
     teachers: Path
@@ -30,6 +31,7 @@ class Places:
     cache: Path | None = None
     keep: int = 2
     shard: bool = False
+    unlabelled: Path | None = None
 
     @property
     def tables(self) -> Path:

@@ -84,6 +84,7 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
                 device=parallel.device,
                 workers=places.workers,
                 cache=places.checks,
+                unlabelled=places.unlabelled,
                 say=(reporter or Reporter()).say,
             )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
@@ -215,6 +216,7 @@ def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) 
 
 def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: Progress) -> dict[str, Any]:
     best = max(progress.rows, key=lambda row: float(row["top1"]))
+    unlabelled = training.train_set.size - len(training.supply.labelled)
     return {
         "finished": True,
         "network": training.recipe.student.name,
@@ -227,4 +229,5 @@ def _summary(training: Training, teacher: Teacher | None, data: str | None, prog
         "evaluated": "moving average" if training.average is not None else "student",
         "data": data,
         "judged": training.judged.fingerprint(),
+        **({"unlabelled": {"images": unlabelled, "of": training.train_set.size}} if unlabelled else {}),
     }

@@ -30,8 +30,9 @@ from decant.engine.probe import probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
+from decant.engine.tabled_teacher import TabledTeacher, open_table
 from decant.engine.teacher import Teacher, teacher_folder, untrained
+from decant.engine.unfit import refuse_unfit
 from decant.interfaces import Batch, Method
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
@@ -81,9 +82,7 @@ class Training:
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
-        if settings.teacher_cache == "views":
-            refuse_unserved(method, recipe.method.name)
-            refuse_top(recipe, len(splits.train.classes))
+        refuse_unfit(recipe, method, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         folded = self.folded.network if self.folded is not None else network
         if parallel.sharded and folded is network:
@@ -152,8 +151,7 @@ class Training:
 
     def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
         """The samples and views of these epochs on this process."""
-        method = self.distiller.method
-        return self.supply.orders(epochs, views=method.views, strong_views=method.strong_views)
+        return self.supply.orders(epochs, self.distiller.method)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""

@@ -28,6 +28,7 @@ from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
@@ -123,5 +124,7 @@ __all__ = [
     "TTMSettings",
     "VIDSettings",
     "divided_total",
+    "hard_loss",
+    "taught_target",
     "weighted_total",
 ]

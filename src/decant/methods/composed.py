@@ -72,6 +72,7 @@ class Composed(Method):
             raise ValueError(f"composed methods see the first views of the same ones, but these want others: {told}")
         self.gather = any(part.gather for part in given)
         self.needs_teacher = any(part.needs_teacher for part in given)
+        self.one_class = any(part.one_class for part in given)
         self.needs_index = any(part.needs_index for part in given)
         tasks = {name: part.task for name, part in parts.items() if part.task in part.weights(0.0)}
         if len(set(tasks.values())) > 1:

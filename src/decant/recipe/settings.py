@@ -195,6 +195,8 @@ class Recipe:
                 "data.all_strong shows the teacher views of which an image has too many to keep the answers in a "
                 'table: train.teacher_cache = "none" is for it'
             )
+        if self.train.mixes_labels:
+            self._refuse_mixed_labels()
         if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):
             what = 'judged_on = "validation"' if self.judged_on == "validation" else "compare.tune"
             raise ValueError(
@@ -211,6 +213,20 @@ class Recipe:
         for source in self.teacher.sources if self.teacher is not None else ():
             if source.recipe is not None:
                 self._refuse_leaks(source.recipe.data)
+
+    def _refuse_mixed_labels(self) -> None:
+        names = [name for name in ("mixup", "cutmix", "label_smoothing") if getattr(self.train, name)]
+        told = " and ".join(f"train.{name}" for name in names)
+        if self.train.teacher_cache == "views" and names != ["label_smoothing"]:
+            raise ValueError(
+                f"{told}: mixed images are never met twice, so a table of what the teacher says to views is of no use; "
+                'leave train.teacher_cache at "none"'
+            )
+        if self.data.unlabelled or self.data.hidden_labels:
+            raise ValueError(
+                f"{told} mixes labels, which samples without one (data.unlabelled, data.hidden_labels) do not have; "
+                "leave out one of the two"
+            )
 
     def _refuse_leaks(self, teacher: DataSettings) -> None:
         """Refuse a teacher of other data, or one that is trained on what the student is judged on."""

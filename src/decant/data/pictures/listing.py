@@ -105,6 +105,19 @@ def _list_folder(root: Path) -> Listing:
     return Listing(root, tuple(entries), tuple(labels), walk.lost, tuple(notes))
 
 
+def list_unlabelled(root: Path) -> Listing:
+    """All pictures below a folder, without a class; what the folders in it are called has no meaning.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: there is no such folder; give a folder of pictures without labels")
+    walk = _Walk(root)
+    entries = [Entry(path.removeprefix("./"), size, "", None) for path, size in walk.pictures(".")]
+    return Listing(root, tuple(entries), (), walk.lost)
+
+
 def _folders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_dir())
 

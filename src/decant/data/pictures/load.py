@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from decant.data.hidden_labels import with_hidden_labels
 from decant.data.label_noise import with_label_noise
 from decant.data.pictures.check import Checked, check, listed
 from decant.data.pictures.listing import Entry, Listing, list_pictures
 from decant.data.pictures.picture_set import PictureSet
+from decant.data.pictures.unlabelled import with_unlabelled
 from decant.data.settings import DataSettings
 from decant.data.stratify import cut_training_set
 
@@ -40,6 +42,7 @@ def load_pictures(
     device: torch.device | str = "cpu",
     workers: int = 0,
     cache: Path | None = None,
+    unlabelled: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
     """The pictures of a folder or table that can be read, in parts.
@@ -55,11 +58,13 @@ def load_pictures(
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
+        unlabelled: folder of pictures without a label; not looked at unless ``settings.unlabelled`` asks for them.
         say: told what was found, line by line.
 
     Raises:
-        ValueError: no root; fewer than two classes with a readable picture; a tested class that is not trained on; a
-            class with too few pictures for ``validation`` or ``train_per_class``.
+        ValueError: no root; no folder of unlabelled pictures where they are asked for; fewer than two classes with a
+            readable picture; a tested class that is not trained on; a class with too few pictures for ``validation`` or
+            ``train_per_class``.
         FileNotFoundError: there is no such folder or table.
         ChildProcessError: a worker died.
     """
@@ -67,6 +72,8 @@ def load_pictures(
         raise ValueError(
             "pictures are read from a folder: pass root, a folder of class folders or a .csv of path,label"
         )
+    if settings.unlabelled and unlabelled is None:
+        raise ValueError("data.unlabelled asks for pictures without a label: say where they are, --unlabelled FOLDER")
     listing = list_pictures(root)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
@@ -79,12 +86,18 @@ def load_pictures(
     def made(part: str, name: str) -> PictureSet:
         return _picture_set(listing.root, parts[part], classes, f"{root.stem}/{name}", settings, workers).to(device)
 
+    def finished(train: PictureSet) -> PictureSet:
+        train = with_hidden_labels(with_label_noise(train, settings), settings)
+        if not settings.unlabelled or unlabelled is None:
+            return train
+        return with_unlabelled(train, unlabelled, listing.entries, cache=cache, say=say)
+
     train, test = made("train", "train"), made("test", "test")
     if not parts["val"]:
         train, validation = cut_training_set(train, settings)
-        return PictureSplits(with_label_noise(train, settings), test, validation)
+        return PictureSplits(finished(train), test, validation)
     train, _ = cut_training_set(train, replace(settings, validation=0.0))
-    train = with_label_noise(train, settings)
+    train = finished(train)
     if settings.validation == 0:  # the folder says which they are, a recipe whether they are used
         say("  the validation pictures are not used: data.validation above 0 asks for them")
         return PictureSplits(train, test, None)

@@ -22,13 +22,13 @@ from decant.interfaces import Batch, DataFacts
 
 @dataclass(frozen=True, eq=False)
 class PictureSet:
-    """Pictures with one class each, read when a batch needs them.
+    """Pictures with one class each, or none, read when a batch needs them.
 
     Attributes:
         root: what the files are below.
         files: their paths, (N,), as the file system's bytes: one block of memory that worker processes share.
         bytes: their sizes, (N,), int64.
-        target: class index of each, (N,), int64, on the device where batches will be.
+        target: class index of each or ``UNLABELLED``, (N,), int64, on the device where batches will be.
         classes: class names, by class index.
         name: what to call it in messages and records.
         settings: how pictures become images.
