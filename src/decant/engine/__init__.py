@@ -6,6 +6,7 @@ from decant.engine.own_networks import Distillation, distill
 from decant.engine.places import Places
 from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
+from decant.engine.student_file import LoadedStudent, load_student
 
 __all__ = [
     "DOT",
@@ -13,10 +14,12 @@ __all__ = [
     "Distilled",
     "DistilledApart",
     "Distiller",
+    "LoadedStudent",
     "Places",
     "distill",
     "find_teacher",
     "load_data",
+    "load_student",
     "read_summary",
     "train",
 ]

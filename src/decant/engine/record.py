@@ -144,19 +144,18 @@ class RunFolder:
         self,
         network: nn.Module,
         summary: dict[str, Any],
-        classes: Sequence[str],
+        about: Mapping[str, Any],
         kept_as: str,
-        sees: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
+
+        ``about`` is what its header says of it, in plain values.
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
         if self.main:
-            about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
-            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
-            header = {"decant": json.dumps(about, sort_keys=True)}
+            header = {"decant": json.dumps(dict(about), sort_keys=True)}
             save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.states.remove()
