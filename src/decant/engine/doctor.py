@@ -29,7 +29,9 @@ from decant.recipe import NetworkSettings, OneCycle, Recipe, TeacherSettings, Tr
 EXTRAS = {
     "detection": ("faster-coco-eval",),
     "timm": ("timm",),
-    "hf": ("transformers",),
+    "hf": ("transformers", "huggingface_hub"),
+    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "tune": ("optuna",),
     "GPU kernels": ("triton",),
 }
 """What is optional -> the packages that it needs."""

@@ -168,7 +168,8 @@ def _train_to_the_end(
         )
         summary = _summary(training, teacher, origin["data"], progress)
         deployed, parts = training.deployed, training.distiller.method.deployed_parts()
-        about = about_student(recipe, deployed, parts, training.train_set) | made_and_measured(recipe, summary)
+        about = about_student(recipe, deployed, parts, training.train_set)
+        about |= made_and_measured(recipe, summary, training.train_set.size)
         folder.finish(deployed, summary, about, settings.weights_type)
     return summary
 

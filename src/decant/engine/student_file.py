@@ -50,8 +50,8 @@ def about_student(recipe: Recipe, network: nn.Module, parts: Mapping[str, Any], 
     return about | {"config": network.config} if isinstance(network, LogitsAlone) else about
 
 
-def made_and_measured(recipe: Recipe, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """How a student came about, as its run's summary has it: nothing of the machine, no time of day."""
+def made_and_measured(recipe: Recipe, summary: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    """How a student came about, from so many training samples: nothing of the machine, no time of day."""
     teacher, last = summary["teacher"], summary["last"]
     made = {
         "method": recipe_to_dict(recipe)["method"],
@@ -59,6 +59,7 @@ def made_and_measured(recipe: Recipe, summary: Mapping[str, Any]) -> dict[str, A
         "teacher_sha256": teacher["sha256"] if teacher is not None else None,
         "data": recipe.data.name,
         "data_sha256": summary["data"],
+        "training_samples": samples,
         "epochs": summary["epochs"],
         "seed": recipe.seed,
         "decant": version_of("decant-kd"),
