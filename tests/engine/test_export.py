@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from decant.engine.export import UnequalExportError, export_student, refuse_foreign
-from decant.engine.export_formats import EXPORT_FORMATS
+from decant.engine.export_formats import EXPORT_FORMATS, Runs
 from decant.models import TINY, ZOO
 from engine.students import random_student
 from engine.tiny import contents
 
 FORMATS = ["torch-export", "onnx"]
-SMALL = ("digits_student", {}, 8)
 FAMILIES: list[tuple[str, dict[str, int], int]] = [
     ("timm/mobilenetv3_small_100", {}, 64),
     ("timm/resnet10t", {}, 64),
@@ -93,13 +92,12 @@ def test_one_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert made.agreement.difference == pytest.approx(0.1, abs=1e-5)
 
 
-def moved(runs: nn.Module) -> nn.Module:
+def moved(runs: Runs) -> nn.Module:
     """A network whose logits are 0.1 too large."""
 
     class Moved(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = runs(images)
-            return logits + 0.1
+            return runs(images) + 0.1
 
     return Moved()
 

@@ -37,6 +37,7 @@ from decant.cli.options import (
     workers_of,
 )
 from decant.cli.predict import predict
+from decant.cli.publish import card, push
 from decant.cli.reproduce import reproduce
 from decant.cli.study import study
 
@@ -264,7 +265,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-for _command in (distill, predict, export, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, reproduce, study, doctor):
     app.command()(_command)
 
 

@@ -113,7 +113,7 @@ def export_student(
             "give a larger --tolerance if that will do"
         )
     sizes = sorted({1, len(images)})
-    timed = {"original": student.network, "exported": exported}
+    timed: dict[str, Runs] = {"original": student.network, "exported": exported}
     milliseconds = {name: {size: _per_picture(runs, images[:size]) for size in sizes} for name, runs in timed.items()}
     made = Exported(out, report, agreement, milliseconds, torch.get_num_threads())
     out.parent.mkdir(parents=True, exist_ok=True)
