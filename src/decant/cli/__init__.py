@@ -40,6 +40,7 @@ from decant.cli.predict import predict
 from decant.cli.publish import card, push
 from decant.cli.reproduce import reproduce
 from decant.cli.study import study
+from decant.cli.tune import tune
 
 
 class _Commands(TyperGroup):
@@ -265,7 +266,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-for _command in (distill, predict, export, card, push, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, tune, reproduce, study, doctor):
     app.command()(_command)
 
 

@@ -46,6 +46,27 @@ def finished(folder: Path) -> bool:
     return (folder / SUMMARY_FILE).exists()
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is at work in the folder, which is made where it is not there.
+
+    Raises:
+        FileExistsError: another process is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"another process is at work in {folder}; wait until it is done, or give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class RunFolder:
     """One run's folder; only the main process writes, and nothing before :meth:`begin`.
 
@@ -79,18 +100,8 @@ class RunFolder:
         if not self.main:
             yield
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileExistsError(
-                f"another process is at work in {self.path}; wait until it is done, or give another folder"
-            ) from None
-        try:
+        with held_alone(self.path):
             yield
-        finally:
-            lock.release()
 
     def begin(self, rows: Sequence[dict[str, Any]]) -> None:
         """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
