@@ -6,7 +6,7 @@ Shape legend, used everywhere: N samples, C classes, H x W pixels. Nothing here 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -187,6 +187,13 @@ class Method(nn.Module, ABC):
         part of it rather than of the method; the module at the path of a tap gives the feature of that name.
         """
         return student
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """What ``deployed`` puts into the student, in plain values from which it can be put into a fresh one.
+
+        A student's file carries them, so that it can be loaded without its teacher: ``decant.methods.with_parts``.
+        """
+        return {} if type(self).deployed is Method.deployed else {"of": type(self).__name__}
 
 
 @runtime_checkable

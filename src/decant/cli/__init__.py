@@ -14,6 +14,7 @@ from decant.cli import detection
 from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.distill import distill
 from decant.cli.doctor import doctor
+from decant.cli.export import export
 from decant.cli.options import (
     DATA,
     KEEP,
@@ -38,8 +39,11 @@ from decant.cli.options import (
     use_threads,
     workers_of,
 )
+from decant.cli.predict import predict
+from decant.cli.publish import card, push
 from decant.cli.reproduce import reproduce
 from decant.cli.study import study
+from decant.cli.tune import tune
 
 
 class _Commands(TyperGroup):
@@ -274,10 +278,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-app.command()(detection.predict)
-
-
-for _command in (distill, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, tune, reproduce, study, doctor):
     app.command()(_command)
 
 

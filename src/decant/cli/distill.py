@@ -52,10 +52,12 @@ def distill(
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
     from decant.engine import Places
+    from decant.engine.checkpoint import CARD_FILE
     from decant.engine.own_pictures import Wanted, distill_pictures
     from decant.engine.progress import reporter_for
     from decant.evidence import verdict
     from decant.report import comparison_table, write_comparison
+    from decant.report.model_card import write_card
 
     use_threads(threads)
     wanted = Wanted(
@@ -80,6 +82,8 @@ def distill(
     command = f"decant distill PICTURES --teacher {teacher} --student {student}"
     command += " --unlabelled FOLDER" if unlabelled is not None else ""
     write_comparison(made.comparison, made.runs, command=command)
+    if not write_card(out, command=command, comparison=made.comparison):
+        console.print(f"{out / CARD_FILE} was changed by hand and is left as it is", highlight=False, soft_wrap=True)
     console.print(comparison_table(made.comparison))
     for line in verdict(made.comparison).lines:
         console.print(line, highlight=False, markup=False)
@@ -92,7 +96,8 @@ def distill(
             markup=False,
         )
     console.print(
-        f"{made.student}: the student, with its classes and what it sees; {made.runs}: README.md, chart.png, all runs",
+        f"{made.student}: the student, with its classes and what it sees; {CARD_FILE} beside it; "
+        f"{made.runs}: README.md, chart.png, all runs",
         highlight=False,
         soft_wrap=True,
     )

@@ -149,7 +149,8 @@ def _train_to_the_end(
             reporter=reporter,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        folder.finish(training.student, summary, train.classes, settings.weights_type)
+        about = {"task": recipe.task, "network": summary["network"], "classes": list(train.classes)}
+        folder.finish(training.student, summary, about | {"weights": summary["evaluated"]}, settings.weights_type)
     return summary
 
 

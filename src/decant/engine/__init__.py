@@ -8,6 +8,7 @@ from decant.engine.parallel import AllProcesses
 from decant.engine.places import Places
 from decant.engine.record import read_summary
 from decant.engine.run import find_teacher, load_data, train
+from decant.engine.student_file import LoadedStudent, load_student
 
 __all__ = [
     "DOT",
@@ -16,10 +17,12 @@ __all__ = [
     "Distilled",
     "DistilledApart",
     "Distiller",
+    "LoadedStudent",
     "Places",
     "distill",
     "find_teacher",
     "load_data",
+    "load_student",
     "read_summary",
     "train",
 ]

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-STUDENT_FILE = "student.safetensors"
+STUDENT_FILE, CARD_FILE = "student.safetensors", "model-card.md"
 KEPT_TYPES = {"fp32": None, "fp16": torch.float16}
 """Name in a recipe -> type to which weights are cast for keeping; None leaves them what they are."""
 

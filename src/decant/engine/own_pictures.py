@@ -10,7 +10,7 @@ from shutil import copyfile
 import torch
 
 from decant.data import DataSettings, Images, PictureSettings, PictureSplits
-from decant.engine.checkpoint import STUDENT_FILE, read_about, write_atomically
+from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_atomically
 from decant.engine.compare import compare
 from decant.engine.evaluate import choices
 from decant.engine.own_networks import within
@@ -203,7 +203,8 @@ def _refuse_folder(out: Path, pictures: Path | None) -> None:
     if not out.exists():
         return
     present = [entry.name for entry in out.iterdir()] if out.is_dir() else [out.name]
-    if strangers := sorted(set(present) - {"runs", "teachers", STUDENT_FILE}):
+    ours = {"runs", "teachers", CARD_FILE}  # and what was exported beside the student
+    if strangers := sorted(name for name in present if name not in ours and not name.startswith("student.")):
         raise FileExistsError(
             f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"
         )

@@ -46,6 +46,27 @@ def finished(folder: Path) -> bool:
     return (folder / SUMMARY_FILE).exists()
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is at work in the folder, which is made where it is not there.
+
+    Raises:
+        FileExistsError: another process is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"another process is at work in {folder}; wait until it is done, or give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class RunFolder:
     """One run's folder; only the main process writes, and nothing before :meth:`begin`.
 
@@ -79,18 +100,8 @@ class RunFolder:
         if not self.main:
             yield
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileExistsError(
-                f"another process is at work in {self.path}; wait until it is done, or give another folder"
-            ) from None
-        try:
+        with held_alone(self.path):
             yield
-        finally:
-            lock.release()
 
     def begin(self, rows: Sequence[dict[str, Any]]) -> None:
         """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
@@ -144,20 +155,19 @@ class RunFolder:
         self,
         network: nn.Module,
         summary: dict[str, Any],
-        classes: Sequence[str],
+        about: Mapping[str, Any],
         kept_as: str,
-        sees: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
+
+        ``about`` is what its header says of it, in plain values.
 
         Returns on every process when the files are there: the next thing may be to read them.
         """
         weights = self._parallel.whole(network.state_dict())
         if self.main:
-            about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
-            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
-            header = {"decant": json.dumps(about, sort_keys=True)}
+            header = {"decant": json.dumps(dict(about), sort_keys=True)}
             save_weights(self.path / STUDENT_FILE, weights, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.states.remove()

@@ -15,7 +15,8 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
+from decant.engine.student_file import about_student, made_and_measured
+from decant.engine.teacher import Teacher, averaged, load_teacher, teacher_folder
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.recipe import Recipe, TeacherSettings
 
@@ -167,9 +168,10 @@ def _train_to_the_end(
             before_keeping=training.flush_table,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        sight = sight_of(training.train_set)
-        sees = {name: getattr(sight, name) for name in ("size", "mean", "std", "interpolation")}
-        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type, sees)
+        deployed, parts = training.deployed, training.distiller.method.deployed_parts()
+        about = about_student(recipe, deployed, parts, training.train_set)
+        about |= made_and_measured(recipe, summary, training.train_set.size)
+        folder.finish(deployed, summary, about, settings.weights_type)
     return summary
 
 

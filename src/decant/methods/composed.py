@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import tee
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -132,6 +132,10 @@ class Composed(Method):
         for _, part in self._each():
             student = part.deployed(student)
         return student
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """Those of the one part that makes something of the student."""
+        return next((parts for _, part in self._each() if (parts := part.deployed_parts())), {})
 
     def _each(self) -> Iterator[tuple[str, Method]]:
         return ((name, cast(Method, part)) for name, part in self.parts.items())
