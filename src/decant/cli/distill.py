@@ -11,6 +11,7 @@ from decant.cli.options import (
     DeviceOption,
     SetOption,
     ThreadsOption,
+    TrustOption,
     UnlabelledOption,
     WorkersOption,
     use_threads,
@@ -20,7 +21,9 @@ from decant.cli.options import (
 
 def distill(
     pictures: Annotated[Path, typer.Argument(help="A folder of class folders, or a .csv or .tsv of path,label.")],
-    teacher: Annotated[str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k ...")],
+    teacher: Annotated[
+        str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k, my_file.py:make ...")
+    ],
     student: Annotated[str, typer.Option("--student", help="A network, usually a smaller one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the result; not inside the pictures.")],
     method: Annotated[str, typer.Option("--method", help="How the student learns.")] = "dkd",
@@ -49,6 +52,7 @@ def distill(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
     from decant.engine import Places
@@ -75,6 +79,7 @@ def distill(
         anyway=anyway,
         unlabelled=unlabelled is not None,
         changes=tuple(changes or ()),
+        trust_code=trust_code,
     )
     console = Console()
     places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache, unlabelled=unlabelled)

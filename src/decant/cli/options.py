@@ -25,7 +25,7 @@ OnDeviceOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
 TrustOption = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
+    bool, typer.Option("--trust-code", help="Run the Python files that methods and networks come from.")
 ]
 WorkersOption = Annotated[
     int | None,

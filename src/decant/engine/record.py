@@ -1,6 +1,6 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
-recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
+recipe.json, the Python files that it takes code from, environment.json, metrics.jsonl (a line per evaluated epoch),
 student.safetensors, resume-*.pt while it runs, nonfinite.json where a loss was NaN or infinite, summary.json when it
 is done.
 """
@@ -209,7 +209,7 @@ class RunFolder:
 
 
 def keep_recipe(path: Path, recipe: AnyRecipe) -> None:
-    """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
+    """Write a recipe as JSON, and beside it the Python files that it takes code from."""
     for name, content in code_files(recipe).items():
         write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
     write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")
