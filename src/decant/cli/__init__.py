@@ -35,6 +35,7 @@ from decant.cli.options import (
     use_threads,
     workers_of,
 )
+from decant.cli.report import report
 from decant.cli.reproduce import reproduce
 from decant.cli.study import study
 
@@ -265,7 +266,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
 app.command()(detection.predict)
 
 
-for _command in (distill, reproduce, study, doctor):
+for _command in (distill, reproduce, study, report, doctor):
     app.command()(_command)
 
 
