@@ -12,6 +12,7 @@ _HOW = (
     "This needs the data, the teacher and the weights of the runs: give --data (and --teachers, where they are not in "
     "runs/teachers). Nothing is trained or downloaded for it."
 )
+_TEACHER, _PERFECT = "teacher", "as sure as right"
 _SHOWN_CLASSES = 12
 """Classes that the figure shows: those on which the two differ most. The table has all of them."""
 
@@ -47,7 +48,13 @@ def beside_sections(group: RunGroup, onlooker: Onlooker | None) -> tuple[Section
     return (
         Section(heading, (sentences([about, *reasons]), Table("", _totals(seen)), *_by_class(seen))),
         *(Section(f"Where {method} and its teacher differ", tuple(_galleries(one))) for method, one in seen.items()),
-        Section("Calibration", (Table("", _errors(seen)), Figures((figure_of(_diagram(seen)),)))),
+        Section(
+            "Calibration",
+            (
+                Table("", _errors(seen)),
+                Figures((figure_of(_diagram(seen), {name: name for name in (*group.runs, _TEACHER, _PERFECT)}),)),
+            ),
+        ),
         Section("Logit correlations", tuple(_correlations(seen))),
     )
 
@@ -103,7 +110,7 @@ def _galleries(one: Beside) -> Iterator[Part]:
 
 def _errors(seen: Mapping[str, Beside]) -> Grid:
     first = next(iter(seen.values()))
-    rows = [["teacher", f"{first.teacher.error:.4f}"]]
+    rows = [[_TEACHER, f"{first.teacher.error:.4f}"]]
     rows += [[method, f"{one.student.error:.4f}"] for method, one in seen.items()]
     return grid(
         ["network", "expected calibration error"],
@@ -115,13 +122,13 @@ def _errors(seen: Mapping[str, Beside]) -> Grid:
 
 def _diagram(seen: Mapping[str, Beside]) -> Panel:
     first = next(iter(seen.values()))
-    bins = {"teacher": first.teacher, **{method: one.student for method, one in seen.items()}}
+    bins = {_TEACHER: first.teacher, **{method: one.student for method, one in seen.items()}}
     lines = [Series(name, each.confidence, each.accuracy) for name, each in bins.items()]
     return Panel(
         "Reliability",
         "confidence",
         "share that is right",
-        (Series("as sure as right", (0.0, 1.0), (0.0, 1.0)), *lines),
+        (Series(_PERFECT, (0.0, 1.0), (0.0, 1.0)), *lines),
     )
 
 

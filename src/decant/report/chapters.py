@@ -32,7 +32,7 @@ def group_chapter(group: RunGroup, beside: tuple[Section, ...] = ()) -> Chapter:
     measures = tuple(figure_of(panel, groups) for panel in measure_panels(group))
     terms = tuple(figure_of(panel, groups) for panel in term_panels(group))
     sections = [
-        Section("Verdict", (_verdict(group),)),
+        Section("Verdict", tuple(_verdict(group))),
         Section("Result", tuple(_result(group))),
         *([Section("Learning curves", (Figures(measures),))] if measures else []),
         *([Section("Terms of the loss", (_TERMS, Figures(terms)))] if terms else []),
@@ -76,12 +76,15 @@ def group_title(group: RunGroup) -> str:
     return f"{names[0]}: student {names[1]}"
 
 
-def _verdict(group: RunGroup) -> Sentences:
+def _verdict(group: RunGroup) -> Iterator[Part]:
     if group.comparison is None:
-        return Sentences((("no verdict", f"No verdict: {group.reason}."),))
+        yield Sentences((("no verdict", f"No verdict: {group.reason}."),))
+        return
     said = verdict(group.comparison)
-    claims = [(claim.outcome, claim.text) for claim in said.claims]
-    return Sentences((*claims, *(("", caveat) for caveat in said.caveats)))
+    if said.claims:
+        yield Sentences(tuple((claim.outcome, claim.text) for claim in said.claims))
+    if said.caveats:
+        yield sentences(said.caveats, "Read with care")
 
 
 def _result(group: RunGroup) -> Iterator[Part]:
@@ -90,8 +93,8 @@ def _result(group: RunGroup) -> Iterator[Part]:
             "",
             grid(
                 *comparison_cells(group.comparison),
-                "Top-1 as mean ± sample standard deviation over seeds; differences in percentage points after the last "
-                "epoch, paired by seed, with the 95% Student-t interval of their mean.",
+                "Mean ± sample standard deviation over seeds; differences in percentage points after the last epoch, "
+                "paired by seed, with the 95% Student-t interval of their mean.",
             ),
         )
     yield Table("Every run", every_run(group))

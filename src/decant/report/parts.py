@@ -12,6 +12,7 @@ class Sentences:
     """Sentences one below the other; each may have a word in front that says what kind of answer it is."""
 
     lines: tuple[tuple[str, str], ...]
+    title: str = ""
     kind: str = "sentences"
 
 
@@ -31,6 +32,11 @@ class Figures:
 
     figures: tuple[Figure, ...]
     kind: str = "figures"
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Name -> colour of what can be shown and hidden in them."""
+        return {name: colour for figure in self.figures for name, colour in figure.groups.items()}
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,6 @@ class Section:
         """All of its figures."""
         return (figure for part in self.parts if isinstance(part, Figures) for figure in part.figures)
 
-    @property
-    def groups(self) -> dict[str, str]:
-        """Name -> colour of what can be shown and hidden in its figures."""
-        return {name: colour for figure in self.figures for name, colour in figure.groups.items()}
-
 
 @dataclass(frozen=True)
 class Chapter:
@@ -81,6 +82,6 @@ class Chapter:
     sections: tuple[Section, ...] = field(default_factory=tuple)
 
 
-def sentences(lines: list[str] | tuple[str, ...]) -> Sentences:
+def sentences(lines: list[str] | tuple[str, ...], title: str = "") -> Sentences:
     """Sentences without a word in front."""
-    return Sentences(tuple(("", line) for line in lines))
+    return Sentences(tuple(("", line) for line in lines), title)

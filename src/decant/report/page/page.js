@@ -25,7 +25,7 @@
   };
   for (const node of document.querySelectorAll(".plot")) draw(node);
   const show = (box) => {
-    for (const node of box.closest("section").querySelectorAll(".plot")) {
+    for (const node of box.closest(".drawn").querySelectorAll(".plot")) {
       const places = figures[node.id].data.flatMap((line, place) => (line.legendgroup === box.dataset.group ? [place] : []));
       if (places.length) Plotly.restyle(node, { visible: box.checked }, places);
     }
