@@ -41,6 +41,7 @@ from decant.cli.options import (
 )
 from decant.cli.predict import predict
 from decant.cli.publish import card, push
+from decant.cli.report import report
 from decant.cli.reproduce import reproduce
 from decant.cli.study import study
 from decant.cli.tune import tune
@@ -278,7 +279,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-for _command in (distill, predict, export, card, push, tune, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, tune, reproduce, study, report, doctor):
     app.command()(_command)
 
 

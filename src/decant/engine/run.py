@@ -118,6 +118,27 @@ def find_teacher(
     return teacher
 
 
+def kept_teacher(recipe: Recipe, splits: Splits | PictureSplits, places: Places) -> Teacher:
+    """The recipe's teacher where it is at hand: nothing is trained or downloaded for it.
+
+    Raises:
+        FileNotFoundError: it is not at hand.
+        ValueError: the recipe has none.
+    """
+    if recipe.teacher is None:
+        raise ValueError("the recipe has no teacher")
+    for source in recipe.teacher.sources:
+        if source.recipe is not None and not finished(teacher_folder(places.teachers, source.recipe)):
+            raise FileNotFoundError(
+                f"the teacher {source.network} is not in {places.teachers}; say with --teachers where it is kept"
+            )
+        if source.recipe is None and source.weights is None:
+            raise FileNotFoundError(f"the teacher {source.network} is a pretrained one, which might be downloaded")
+    teacher = find_teacher(recipe, splits, places)
+    assert teacher is not None, "the recipe has one"
+    return teacher
+
+
 def _one_teacher(
     settings: TeacherSettings, data: DataSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
 ) -> Teacher:
