@@ -158,8 +158,12 @@ def compare(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
-    refuse_unused(unlabelled, settings.data.unlabelled)
+    settings: Any
+    if detection.is_detection(path, changes or ()):
+        settings = detection.load_detection(path, changes or (), overrides_beside=Path())
+    else:
+        settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+        refuse_unused(unlabelled, settings.data.unlabelled)
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
