@@ -8,7 +8,7 @@ import torch
 
 from decant import LoadedStudent, load_student
 from decant.data import Images
-from decant.engine.checkpoint import save_network
+from decant.engine.checkpoint import save_weights
 from decant.engine.student_file import about_student
 from decant.models import Option, build_network
 from decant.recipe import NetworkSettings
@@ -29,7 +29,7 @@ def student_file(
             if isinstance(module, torch.nn.Linear):
                 torch.nn.init.normal_(module.weight, std=0.3)
     run = replace(recipe(), student=NetworkSettings(name, options=options or {}))
-    save_network(path, network, {"decant": json.dumps(about_student(run, network, {}, images))})
+    save_weights(path, network.state_dict(), {"decant": json.dumps(about_student(run, network, {}, images))})
     return path
 
 

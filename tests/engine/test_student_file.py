@@ -14,7 +14,7 @@ from data.made_pictures import folder
 from decant import load_student
 from decant.data import DataSettings, PictureSettings, plain_batches
 from decant.engine import Places, train
-from decant.engine.checkpoint import save_network
+from decant.engine.checkpoint import save_weights
 from decant.engine.judge import evaluate_run
 from decant.engine.record import read_summary
 from decant.engine.student_file import about_student
@@ -155,4 +155,4 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def saved(path: Path, network: nn.Module, about: dict[str, object]) -> None:
-    save_network(path, network, {"decant": json.dumps(about)})
+    save_weights(path, network.state_dict(), {"decant": json.dumps(about)})

@@ -7,7 +7,7 @@ import pytest
 
 from command_line import Run
 from decant.engine import train
-from decant.engine.checkpoint import read_about, save_network
+from decant.engine.checkpoint import read_about, save_weights
 from decant.engine.record import read_summary
 from decant.evidence import verdict
 from decant.methods import DKDSettings
@@ -104,7 +104,7 @@ def test_what_has_no_card_is_refused(tmp_path: Path) -> None:
         write_card(tmp_path, command="x")
     network = create("digits_student", num_classes=2)
     for about, message in (({"task": "detection"}, "is a detector's"), ({"classes": ["a"]}, "an earlier version")):
-        save_network(tmp_path / "student.safetensors", network, {"decant": json.dumps(about)})
+        save_weights(tmp_path / "student.safetensors", network.state_dict(), {"decant": json.dumps(about)})
         with pytest.raises(ValueError, match=message):
             write_card(tmp_path, command="x")
 
