@@ -74,9 +74,15 @@ def judged(folder: Path) -> int:
 @contextmanager
 def started(commands: list[list[str]], environments: list[dict[str, str]]) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes, none of which outlives the test."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = [
-        subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
+        subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for command, environment in zip(commands, environments, strict=True)
     ]
     try:
