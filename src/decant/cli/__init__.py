@@ -289,13 +289,22 @@ for _command in (distill, predict, export, card, push, tune, reproduce, study, r
 
 def main() -> None:
     """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
+    from decant.engine.lost_process import LostProcessError
     from decant.engine.meter import NonFiniteLossError
     from decant.engine.termination import EXIT_CODE, TerminatedError
 
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, ImportError, MemoryError, NonFiniteLossError, TerminatedError) as error:
+    except (
+        ValueError,
+        OSError,
+        ImportError,
+        MemoryError,
+        NonFiniteLossError,
+        TerminatedError,
+        LostProcessError,
+    ) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)

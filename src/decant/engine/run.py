@@ -10,6 +10,7 @@ from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.estimate import size
 from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
+from decant.engine.lost_process import told_of_lost_processes
 from decant.engine.memory import told_of_full_memory
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -51,6 +52,7 @@ def train(
         FileExistsError: ``out`` holds something else.
         FileNotFoundError: data or weights that are not there.
         OSError: less free disk than the run needs, or a disk that became full.
+        LostProcessError: another process of the run is gone.
         MemoryError: what is trained does not fit into memory; the message says what to lower.
         NonFiniteLossError: the training diverged.
         TerminatedError: SIGTERM came; what was trained is kept, and the same call goes on.
@@ -69,7 +71,7 @@ def train(
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
-    with own_random_state(parallel.device), told_of_full_memory(recipe.train):
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train), told_of_lost_processes():
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 

@@ -197,6 +197,9 @@ def _list_table(table: Path) -> Listing:
         except OSError as error:
             lost[cells["path"]] = error.strerror or "there is no such file"
             continue
+        except ValueError:
+            lost[cells["path"]] = "no path: there is a NUL character in it"
+            continue
         entries.append(Entry(cells["path"], facts.st_size, label, PARTS[word] if word else None))
     if len({entry.part is None for entry in entries}) > 1:
         raise ValueError(f"{table}: split is given for some rows and missing for others; give all or none")
