@@ -6,7 +6,7 @@ Shape legend, used everywhere: N samples, C classes, H x W pixels. Nothing here 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -103,6 +103,35 @@ class BuildContext:
     facts: DataFacts | None = None
 
 
+class Processes(Protocol):
+    """The processes that train one student, each with its part of every batch; gradients are averaged over them.
+
+    What each works out from gathered rows is the same in all of them, the loss as well. Gradients are right for that.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0 to world - 1."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        ...
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in the order that one process would have them in: (N, ...) -> (world N, ...)."""
+        ...
+
+    def shared(self, values: Tensor) -> Tensor:
+        """The values, equal in all processes, for use with what each has by itself: their gradients are summed."""
+        ...
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over processes of values of one shape, for use that is the same in all of them."""
+        ...
+
+
 class Method(nn.Module, ABC):
     """A way to distil: which tensors meet which equation, and with what weight.
 
@@ -118,7 +147,7 @@ class Method(nn.Module, ABC):
     strong_views: int = 0
     """How many of these, the last ones, shall be strong: changed in more than place."""
     gather: bool = False
-    """Whether it must see the batch of all processes at once."""
+    """Whether it must see the batch of all processes at once; it then gets that without the images."""
     needs_teacher: bool = True
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
     needs_index: bool = False
@@ -144,6 +173,13 @@ class Method(nn.Module, ABC):
         is not prepared again: what is learned here belongs in buffers.
         """
 
+    def divide(self, processes: Processes) -> None:
+        """Called once, before the first step, of a method that sees the batch of several processes.
+
+        Here what grows with the training set is divided among them. The state dict stays that of a single process: all
+        processes ask for theirs at once.
+        """
+
     def deployed(self, student: nn.Module) -> nn.Module:
         """The network that is trained, evaluated and saved as the student: itself unless a method says otherwise.
 
@@ -151,6 +187,13 @@ class Method(nn.Module, ABC):
         part of it rather than of the method; the module at the path of a tap gives the feature of that name.
         """
         return student
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """What ``deployed`` puts into the student, in plain values from which it can be put into a fresh one.
+
+        A student's file carries them, so that it can be loaded without its teacher: ``decant.methods.with_parts``.
+        """
+        return {} if type(self).deployed is Method.deployed else {"of": type(self).__name__}
 
 
 @runtime_checkable

@@ -68,6 +68,19 @@ def test_faults_end_in_words(decant: Run) -> None:
     code, _, err = decant("train", "recipe.toml", "--set", "student.name=fasterrcnn_resnet81_fpn")
     assert code == 2
     assert "did you mean 'fasterrcnn_resnet18_fpn'" in err
-    code, _, err = decant("compare", "recipe.toml", "--methods", "kd,dkd")
+    code, _, err = decant("compare", "recipe.toml", "--methods", "kd,dkd+vid")
+    assert code == 2
+    assert "no method 'vid' for detectors to compare" in err
+    code, _, err = decant("cache", "recipe.toml")
     assert code == 2
     assert "this is a recipe of detection, but what was asked for is there for classification alone" in err
+
+
+def test_detectors_are_compared_and_their_evidence_kept(decant: Run, tmp_path: Path) -> None:
+    arguments = ("recipe.toml", "--methods", "supervised,dkd", "--seeds", "1", "--out", "all", "--device", "cpu")
+    code, out, err = decant("compare", *arguments, "--results", "kept")
+    assert (code, err) == (0, "")
+    assert "No verdict: 1 seed per method, and at least 3 are needed." in out
+    page = (tmp_path / "kept" / "README.md").read_text()
+    assert page == (tmp_path / "all" / "README.md").read_text()
+    assert "decant compare recipe.toml --methods supervised,dkd --seeds 1 --out all" in page

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from decant.detection import DETECTION_METHODS, DETECTORS
+from decant.detection.comparison import DetectionCompareSettings
 from decant.detection.data_settings import LAYOUTS, DetectionDataSettings
 from decant.detection.recipe import (
     DetectionRecipe,
@@ -26,6 +27,7 @@ TABLES: dict[str, Any] = {
     "teacher": DetectionTeacherSettings(torchvision="any"),
     "data": DetectionDataSettings("shapes"),
     "train": DetectionTrainSettings(),
+    "compare": DetectionCompareSettings(),
     **{name: settings() for name, settings in DETECTION_METHODS.items()},
 }
 
@@ -39,7 +41,7 @@ def test_every_setting_has_its_default_on_the_page(table: str) -> None:
             continue
         if key in required:
             expected = "required"
-        elif key == "teacher.torchvision" or value in (None, {}):
+        elif key == "teacher.torchvision" or value in (None, {}, ()):
             expected = "none"
         else:
             expected = "multistep" if isinstance(value, MultiStep) else json.dumps(value)
@@ -62,7 +64,7 @@ def test_names_are_on_the_page() -> None:
 
 
 def test_the_recipe_loads() -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    values = tomllib.loads(text)
+    compare, recipe = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    values = tomllib.loads(recipe + compare)
     values["teacher"] = {"torchvision": "fasterrcnn_resnet50_fpn"}
     assert recipe_as(DetectionRecipe, values).methods == "dkd+reviewkd"

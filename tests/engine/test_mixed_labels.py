@@ -117,7 +117,7 @@ def test_all_others_take_a_step_with_mixed_labels(name: str) -> None:
 
 
 def test_a_method_that_asks_for_one_class_passes_with_classes() -> None:
-    refuse_unfit(recipe(METHODS["nkd"]()), METHODS["nkd"]().build(digits_context()), 8, on_cpu())
+    refuse_unfit(recipe(METHODS["nkd"]()), METHODS["nkd"]().build(digits_context()), 8)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])

@@ -11,12 +11,13 @@ import torch
 from command_line import Run
 from data.made_pictures import folder
 from decant.data import DataSettings, PictureSettings, load_pictures
-from decant.engine import Places, train
+from decant.engine import Places, load_student, train
 from decant.engine.compare import compare
 from decant.engine.judge import evaluate_run
 from decant.engine.multilabel_score import MultilabelScore, score_multilabel
 from decant.methods import BernoulliDKDSettings, BernoulliSettings, ComposedSettings, DKDSettings, SupervisedSettings
 from decant.recipe import NetworkSettings, Recipe, TeacherSettings, TrainSettings, recipe_from_dict, recipe_to_dict
+from decant.report.model_card import model_card
 from engine.multilabel_pictures import CLASSES, lit_pictures
 from engine.tiny import Heard, InterruptAfter, LostMachineError, rows_of, weights_of
 
@@ -168,3 +169,15 @@ def test_the_commands(tmp_path: Path, decant: Run) -> None:
     code, out, err = decant("evaluate", str(tmp_path / "run"), *where)
     assert code == 0, err
     assert all(word in out for word in ("average", "precision", "F1"))
+    code, out, err = decant(
+        "predict", str(tmp_path / "run"), str(tmp_path / "lit" / "7.png"), "--json", "--device", "cpu"
+    )
+    assert code == 0, err
+    (said,) = json.loads(out)["pictures"]
+    loaded = load_student(tmp_path / "run")
+    logits = loaded.network(loaded.preprocess(tmp_path / "lit" / "7.png")[None])[0]
+    expected = logits.sigmoid().sort(descending=True).values.tolist()
+    card = model_card(loaded.about, command="decant train")
+    assert "mean average precision over 3 classes" in card
+    assert "if logit > 0" in card
+    assert [each["probability"] for each in said["top"]] == pytest.approx(expected, abs=1e-5)

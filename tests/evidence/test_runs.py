@@ -39,6 +39,21 @@ def test_a_composed_method_is_called_after_its_parts(tmp_path: Path) -> None:
         read_run(write_run(tmp_path / "unnamed", methods=[parts[0], {"weight": 3.0}]))
 
 
+def test_a_detector_is_judged_by_average_precision(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", top1=(5.0, 7.5, 6.0))
+    recipe = json.loads((folder / "recipe.json").read_text()) | {"task": "detection", "method": []}
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    for file in ("metrics.jsonl", "summary.json"):
+        text = (folder / file).read_text().replace('"top1": ', '"ap50": 50.0, "ap75": null, "ap": ')
+        (folder / file).write_text(text)
+    run = read_run(folder)
+    assert (run.method, run.settings, run.metric.name) == ("supervised", {}, "AP")
+    assert (run.last_score, run.best_score, run.beside) == (6.0, 7.5, {"ap50": 50.0})
+    change(folder / "recipe.json", task="segmentation")
+    with pytest.raises(ValueError, match="expected a task among classification, detection, got 'segmentation'"):
+        read_run(folder)
+
+
 def test_an_unfinished_run_is_read_as_far_as_it_got(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", finished=False))
     assert not run.finished

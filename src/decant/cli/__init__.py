@@ -13,6 +13,7 @@ from decant.cli import detection
 from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.distill import distill
 from decant.cli.doctor import doctor
+from decant.cli.export import export
 from decant.cli.options import (
     DATA,
     KEEP,
@@ -27,6 +28,7 @@ from decant.cli.options import (
     OutOption,
     RecipeArgument,
     SetOption,
+    ShardOption,
     TeachersOption,
     ThreadsOption,
     TrustOption,
@@ -36,9 +38,13 @@ from decant.cli.options import (
     use_threads,
     workers_of,
 )
+from decant.cli.predict import predict
+from decant.cli.publish import card, push
+from decant.cli.report import report
 from decant.cli.reproduce import reproduce
 from decant.cli.scores import score_table
 from decant.cli.study import study
+from decant.cli.tune import tune
 
 
 class _Commands(TyperGroup):
@@ -93,6 +99,7 @@ def train(
     unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
+    shard: ShardOption = False,
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -105,7 +112,9 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, unlabelled)
+    places = Places(
+        teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, shard, unlabelled
+    )
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
@@ -149,8 +158,12 @@ def compare(
     from decant.recipe import find_recipe, load_recipe
 
     path = find_recipe(recipe)
-    settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
-    refuse_unused(unlabelled, settings.data.unlabelled)
+    settings: Any
+    if detection.is_detection(path, changes or ()):
+        settings = detection.load_detection(path, changes or (), overrides_beside=Path())
+    else:
+        settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+        refuse_unused(unlabelled, settings.data.unlabelled)
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
@@ -265,10 +278,7 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-app.command()(detection.predict)
-
-
-for _command in (distill, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, tune, reproduce, study, report, doctor):
     app.command()(_command)
 
 

@@ -25,7 +25,7 @@ OnDeviceOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
 TrustOption = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
+    bool, typer.Option("--trust-code", help="Run the Python files that methods and networks come from.")
 ]
 WorkersOption = Annotated[
     int | None,
@@ -33,6 +33,9 @@ WorkersOption = Annotated[
 ]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
+]
+ShardOption = Annotated[
+    bool, typer.Option("--shard", help="Divide student and teacher among the processes rather than copy them.")
 ]
 UnlabelledOption = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from decant.data.order import EpochOrder, epoch_order, steps_per_epoch
 from decant.data.pictures.cut import PictureViews
 from decant.data.pictures.load import PictureSplits, load_pictures
 from decant.data.pictures.picture_set import PictureSet
+from decant.data.pictures.preprocess import Preprocess, preprocess_from
 from decant.data.pictures.settings import Interpolation, PictureSettings
 from decant.data.randaugment import RandAugment
 from decant.data.settings import DatasetName, DataSettings, RandAugmentSettings
@@ -29,6 +30,7 @@ __all__ = [
     "PictureSettings",
     "PictureSplits",
     "PictureViews",
+    "Preprocess",
     "RandAugment",
     "RandAugmentSettings",
     "Splits",
@@ -40,6 +42,7 @@ __all__ = [
     "load_pictures",
     "ordered_batches",
     "plain_batches",
+    "preprocess_from",
     "steps_per_epoch",
     "views_of",
 ]

@@ -1,20 +1,15 @@
 """The recipe of a detector: everything that decides a result, and nothing that depends on the machine."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from decant.detection.builders import require_detector_name
+from decant.detection.comparison import DetectionCompareSettings, MethodByName
 from decant.detection.data_settings import DetectionDataSettings
-from decant.detection.pyramid_methods import PyramidFitNetSettings, PyramidReviewKDSettings
-from decant.detection.region_methods import RegionDKDSettings, RegionKDSettings
 from decant.recipe import MultiStep, Schedule, TrainSettings
 from decant.recipe.settings import MAX_SEED
-
-MethodByName = Annotated[
-    RegionKDSettings | RegionDKDSettings | PyramidFitNetSettings | PyramidReviewKDSettings, Field(discriminator="name")
-]
 
 
 @dataclass(frozen=True)
@@ -155,6 +150,7 @@ class DetectionRecipe:
         method: what the student learns from the teacher, besides its own losses; the terms add up.
         train: the training loop.
         seed: decides initialisation, order, mirror images and the regions that are sampled.
+        compare: what is compared, which trains nothing of its own.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -166,6 +162,7 @@ class DetectionRecipe:
     method: tuple[MethodByName, ...] = ()
     train: DetectionTrainSettings = field(default_factory=DetectionTrainSettings)
     seed: int = 0
+    compare: DetectionCompareSettings = field(default_factory=DetectionCompareSettings)
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -180,8 +177,8 @@ class DetectionRecipe:
 
     @property
     def trained(self) -> "DetectionRecipe":
-        """All of it: nothing in it is without effect on the result."""
-        return self
+        """The same without what it compares."""
+        return replace(self, compare=DetectionCompareSettings())
 
     @property
     def methods(self) -> str:

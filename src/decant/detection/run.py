@@ -63,6 +63,8 @@ def train_detector(
         NonFiniteLossError: the training diverged.
     """
     require_evaluator()
+    if places.shard:
+        raise ValueError("detectors are not divided among processes; leave out --shard")
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     folder = RunFolder(out, recipe, parallel, places.keep)
@@ -74,6 +76,21 @@ def train_detector(
         splits = load_pictures(recipe.data, places.data)
     if teacher is None:
         teacher = find_detection_teacher(recipe, splits, places, reporter=reporter)
+    # A new one: the teacher may have been trained in another precision meanwhile.
+    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train.loop):
+        training, remarks = prepared_training(recipe, splits, teacher, places, parallel)
+        return _train_to_the_end(training, folder, teacher, reporter, (*splits.remarks, *remarks) if announce else None)
+
+
+def prepared_training(
+    recipe: DetectionRecipe,
+    splits: PictureSplits,
+    teacher: DetectionTeacher | None,
+    places: Places,
+    parallel: Parallel,
+) -> tuple[DetectionTraining, tuple[str, ...]]:
+    """What trains, and what was remarkable about the pair; call under ``own_random_state``."""
     backbone = None
     if recipe.student.trained_backbone is not None:
         with parallel.main_first():
@@ -83,14 +100,10 @@ def train_detector(
                 weights_folder(places),
                 download=places.download,
             )
-    # A new one: the teacher may have been trained in another precision meanwhile.
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with own_random_state(parallel.device), told_of_full_memory(recipe.train.loop):
-        with warnings.catch_warnings(record=True) as caught:  # said with the rest
-            warnings.simplefilter("always", UserWarning)
-            training = DetectionTraining(recipe, splits, teacher, parallel, backbone)
-        remarks = [str(warning.message) for warning in caught if warning.category is UserWarning]
-        return _train_to_the_end(training, folder, teacher, reporter, (*splits.remarks, *remarks) if announce else None)
+    with warnings.catch_warnings(record=True) as caught:  # said with the rest
+        warnings.simplefilter("always", UserWarning)
+        training = DetectionTraining(recipe, splits, teacher, parallel, backbone)
+    return training, tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
 
 
 def find_detection_teacher(
@@ -147,7 +160,8 @@ def _train_to_the_end(
             reporter=reporter,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        folder.finish(training.student, summary, train.classes, settings.weights_type)
+        about = {"task": recipe.task, "network": summary["network"], "classes": list(train.classes)}
+        folder.finish(training.student, summary, about | {"weights": summary["evaluated"]}, settings.weights_type)
     return summary
 
 

@@ -19,7 +19,7 @@ from decant.engine.supply import Supply
 from decant.engine.teacher import Teacher
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.evidence import Comparison, Run, Tuning, compare_runs, mean_std, read_run
-from decant.recipe import KD_MATCHED, Recipe, recipe_to_dict
+from decant.recipe import KD_MATCHED, AnyRecipe, Recipe, recipe_to_dict
 
 COMPARED_FILE = "compared.json"
 """The recipe of a comparison, in its folder; the runs below have recipes of their own."""
@@ -62,7 +62,7 @@ def compare(
     plan = Plan(recipe, names, seeds, out)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    _refuse_another(recipe, out)
+    refuse_another(recipe, out)
     splits = load_data(recipe, places, reporter) if splits is None else splits
     for name in names:
         refuse_early(plan.shown(name, recipe.seed).recipe, splits, places, parallel)
@@ -126,8 +126,8 @@ def _notes(recipe: Recipe) -> tuple[str, ...]:
     return notes
 
 
-def _refuse_another(recipe: Recipe, out: Path) -> None:
-    """Refuse a folder that holds anything but this comparison."""
+def refuse_another(recipe: AnyRecipe, out: Path) -> None:
+    """Raise FileExistsError where the folder holds anything but the comparison of this recipe."""
     if not out.exists():
         return
     present = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(".")) if out.is_dir() else [""]

@@ -97,7 +97,7 @@ def forward_passes(
     network.eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
-        with torch.no_grad(), parallel.autocast():
+        with torch.no_grad(), parallel.autocast(), parallel.together(network):
             for batch in plain_batches(
                 images, batch_size, rank=parallel.rank, world=parallel.world, memory_format=layout
             ):

@@ -42,7 +42,7 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
         folder: a run folder.
         places: data and device on this machine.
         weights: other weights of the same network; by default those that the run left.
-        trust_code: whether the Python files that its recipe takes methods from may be run.
+        trust_code: whether the Python files that its recipe takes methods and networks from may be run.
 
     Raises:
         FileNotFoundError: the folder holds no run, or no weights yet.

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
+from typing import Any, TypeVar
 
 import torch
 
 from decant.data import DataSettings, Images, PictureSettings, PictureSplits
-from decant.engine.checkpoint import STUDENT_FILE, read_about, write_atomically
+from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_atomically
 from decant.engine.compare import compare
 from decant.engine.evaluate import choices
 from decant.engine.own_networks import within
@@ -30,8 +31,11 @@ from decant.recipe import (
     TeacherSettings,
     TrainSettings,
     method_settings,
+    network_named,
     with_changes,
 )
+
+Settings = TypeVar("Settings", NetworkSettings, TeacherSettings)
 
 _ALONE = "supervised"
 
@@ -41,7 +45,7 @@ class Wanted:
     """What is asked of `decant distill`.
 
     Attributes:
-        teacher: the teacher's network, by name.
+        teacher: the teacher's network, by name; or ``my_file.py:make``.
         student: the student's.
         pretrained: whether the teacher starts from its library's weights, which may be downloaded.
         teacher_weights: a file that it starts from instead.
@@ -55,6 +59,7 @@ class Wanted:
         anyway: whether to go on with a teacher that is of no use.
         unlabelled: whether the student also learns from pictures without a label.
         changes: ``key=value`` for the recipe, such as ``train.batch_size=32`` or ``teacher.recipe.train.epochs=5``.
+        trust_code: whether the Python files that networks come from may be run.
     """
 
     teacher: str
@@ -71,6 +76,7 @@ class Wanted:
     anyway: bool = False
     unlabelled: bool = False
     changes: Sequence[str] = ()
+    trust_code: bool = False
 
 
 class UselessTeacherError(ValueError):
@@ -155,14 +161,14 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
     if weights is not None or wanted.pretrained:
         known = read_about(Path(weights)).get("classes") if weights is not None else classes_of(wanted.teacher)
         if known is not None and set(classes) <= set(known):
-            source = TeacherSettings(name=wanted.teacher, weights=weights, pretrained=wanted.pretrained)
+            source = _network(TeacherSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained)
             return with_changes(replace(student, teacher=source), wanted.changes)
     epochs = wanted.teacher_epochs or wanted.epochs
     train = _budget(epochs)
     if weights is not None or wanted.pretrained:  # the classifier is a fresh one: it learns first, then all, gently
         train = replace(train, learning_rate=0.01, probe_epochs=max(1, epochs // 5) if epochs > 1 else 0)
     taught = Recipe(
-        student=NetworkSettings(wanted.teacher, weights=weights, pretrained=wanted.pretrained),
+        student=_network(NetworkSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained),
         data=_data(wanted, wanted.teacher, wanted.pretrained),
         train=train,
     )
@@ -171,12 +177,16 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
 
 def _student_recipe(wanted: Wanted) -> Recipe:
     alone = Recipe(
-        student=NetworkSettings(wanted.student, pretrained=wanted.student_pretrained),
+        student=_network(NetworkSettings, wanted, wanted.student, pretrained=wanted.student_pretrained),
         data=replace(_data(wanted, wanted.student, wanted.student_pretrained), unlabelled=wanted.unlabelled),
         train=_budget(wanted.epochs),
     )
     method = method_settings(wanted.method, alone.method, alone.compare)
     return replace(alone, method=within(method, wanted.epochs))
+
+
+def _network(kind: type[Settings], wanted: Wanted, name: str, **settings: Any) -> Settings:
+    return network_named(kind, name, trust_code=wanted.trust_code, **settings)
 
 
 def _budget(epochs: int) -> TrainSettings:
@@ -203,7 +213,8 @@ def _refuse_folder(out: Path, pictures: Path | None) -> None:
     if not out.exists():
         return
     present = [entry.name for entry in out.iterdir()] if out.is_dir() else [out.name]
-    if strangers := sorted(set(present) - {"runs", "teachers", STUDENT_FILE}):
+    ours = {"runs", "teachers", CARD_FILE}  # and what was exported beside the student
+    if strangers := sorted(name for name in present if name not in ours and not name.startswith("student.")):
         raise FileExistsError(
             f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"
         )

@@ -18,6 +18,7 @@ class Places:
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: where what a check of pictures found is kept; None for a folder beside the teachers.
         keep: how many of the newest resume states are kept while a run lasts.
+        shard: whether several processes divide student and teacher among them rather than each hold a copy.
         unlabelled: folder of pictures without a label, for recipes whose ``data.unlabelled`` asks for them.
     """
 
@@ -29,6 +30,7 @@ class Places:
     workers: int = 0
     cache: Path | None = None
     keep: int = 2
+    shard: bool = False
     unlabelled: Path | None = None
 
     @property

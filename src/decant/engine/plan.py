@@ -3,13 +3,70 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+from decant.engine.teacher import Kept
 from decant.interfaces import MethodSettings
 from decant.methods import DKDSettings, KDSettings, SupervisedSettings
-from decant.recipe import KD_MATCHED, OptimizerSettings, Recipe, method_settings, with_candidate
+from decant.recipe import KD_MATCHED, AnyRecipe, OptimizerSettings, Recipe, method_settings, with_candidate
 
 FIRST_TUNING_SEED = 1000
 """Tuning seeds count from here, shown seeds from the recipe's: they never meet."""
+
+
+class AnyRun(Protocol):
+    """A run to do, of any task."""
+
+    @property
+    def recipe(self) -> AnyRecipe:
+        """What is trained."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        ...
+
+
+class AnyPlan(Protocol):
+    """The runs of a comparison, of any task."""
+
+    @property
+    def recipe(self) -> AnyRecipe:
+        """What all runs share."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods."""
+        ...
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that are shown."""
+        ...
+
+    @property
+    def out(self) -> Path:
+        """The comparison's folder."""
+        ...
+
+    @property
+    def teachers(self) -> tuple[Kept, ...]:
+        """The recipes of the teachers that come from one."""
+        ...
+
+    def runs(self, name: str) -> Iterator[AnyRun]:
+        """All runs of a method."""
+        ...
+
+
+def require_different(names: Sequence[str], seeds: int) -> None:
+    """Raise ValueError unless there are methods, each of them once, and seeds."""
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"expected different methods to compare, got {list(names)}")
+    if seeds < 1:
+        raise ValueError(f"expected at least 1 seed, got {seeds}")
 
 
 @dataclass(frozen=True)
@@ -35,10 +92,7 @@ class Plan:
     """
 
     def __init__(self, recipe: Recipe, names: Sequence[str], seeds: int, out: Path) -> None:
-        if not names or len(set(names)) != len(names):
-            raise ValueError(f"expected different methods to compare, got {list(names)}")
-        if seeds < 1:
-            raise ValueError(f"expected at least 1 seed, got {seeds}")
+        require_different(names, seeds)
         last = recipe.seed + seeds - 1
         if last >= FIRST_TUNING_SEED and recipe.compare.tune:
             raise ValueError(f"seeds from {FIRST_TUNING_SEED} on are for tuning; got {recipe.seed} to {last}")
@@ -49,6 +103,12 @@ class Plan:
         self.settings = {name: method_settings(name, recipe.method, recipe.compare) for name in names}
         self.tuned = {name: recipe.compare.tune[name] for name in names if name in recipe.compare.tune}
         self._check_roles()
+
+    @property
+    def teachers(self) -> tuple[Recipe, ...]:
+        """The recipes of the teachers that come from one."""
+        sources = self.recipe.teacher.sources if self.recipe.teacher is not None else ()
+        return tuple(source.recipe for source in sources if source.recipe is not None)
 
     def parameter(self, name: str) -> str:
         """The one setting of a method that is tuned."""

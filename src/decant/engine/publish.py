@@ -9,17 +9,17 @@ from typing import Any
 
 from decant.engine.checkpoint import write_atomically, write_text
 from decant.engine.compare import COMPARED_FILE
-from decant.engine.plan import Plan
+from decant.engine.plan import AnyPlan, Plan
 from decant.engine.record import RUN_EVIDENCE, SUMMARY_FILE, differences, finished, kept_recipe
-from decant.engine.teacher import teacher_folder
-from decant.recipe import Recipe, code_files, recipe_to_dict
+from decant.engine.teacher import Kept, teacher_folder
+from decant.recipe import AnyRecipe, code_files, recipe_to_dict
 
 _PAGE = ("comparison.json", "README.md", "chart.png")
 _FINDINGS = ("findings.json", "README.md", "figure.png")
 _TEACHER = "teacher"
 
 
-def refuse_results(plan: Plan, results: Path) -> None:
+def refuse_results(plan: AnyPlan, results: Path) -> None:
     """Raise FileExistsError unless publishing adds to the folder: it is new, or holds a part of this very comparison.
 
     Nothing is overwritten but the page, and that only by one that shows at least the same methods and seeds.
@@ -29,7 +29,7 @@ def refuse_results(plan: Plan, results: Path) -> None:
     if not (results / COMPARED_FILE).is_file():
         raise FileExistsError(f"{results} holds no comparison; remove it first, or give another folder with --results")
     kept = kept_recipe(results / COMPARED_FILE, plan.recipe)
-    there, here = (_portable(recipe_to_dict(kind.trained)) for kind in (kept, plan.recipe))
+    there, here = (portable(recipe_to_dict(kind.trained)) for kind in (kept, plan.recipe))
     if there != here:
         raise FileExistsError(
             f"{results} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "
@@ -37,7 +37,7 @@ def refuse_results(plan: Plan, results: Path) -> None:
         )
     if (results / "comparison.json").is_file():  # not yet, where copying was interrupted
         _refuse_less(plan, results)
-    teachers = _teachers_of(plan.recipe)
+    teachers = _teachers_of(plan)
     for summary in sorted(results.rglob(SUMMARY_FILE)):
         run = summary.parent.relative_to(results)
         if run.parts[0] not in teachers:
@@ -53,7 +53,7 @@ def _refuse_another_run(kept: Path, ours: Path, out: Path) -> None:
         )
 
 
-def _refuse_less(plan: Plan, results: Path) -> None:
+def _refuse_less(plan: AnyPlan, results: Path) -> None:
     page = json.loads((results / "comparison.json").read_text(encoding="utf-8"))
     shown = {result["name"] for result in page["results"]}
     if lacking := sorted(shown - set(plan.names)) or sorted(set(page["seeds"]) - set(plan.seeds)):
@@ -63,7 +63,7 @@ def _refuse_less(plan: Plan, results: Path) -> None:
         )
 
 
-def publish(plan: Plan, teachers: Path, results: Path) -> None:
+def publish(plan: AnyPlan, teachers: Path, results: Path) -> None:
     """Copy the page of a finished comparison, its runs, and its teacher's run.
 
     Args:
@@ -80,17 +80,15 @@ def publish(plan: Plan, teachers: Path, results: Path) -> None:
         _copy(plan.out / name, results / name)
     for run in (run for name in plan.names for run in plan.runs(name) if finished(run.folder)):
         _copy_run(run.folder, results / run.folder.relative_to(plan.out), run.recipe)
-    for name, recipe in _teachers_of(plan.recipe).items():
+    for name, recipe in _teachers_of(plan).items():
         _copy_run(teacher_folder(teachers, recipe), results / name, recipe)
     for name in _PAGE:
         _copy(plan.out / name, results / name)
 
 
-def _teachers_of(recipe: Recipe) -> dict[str, Recipe]:
+def _teachers_of(plan: AnyPlan) -> dict[str, Kept]:
     """Name of a folder -> recipe of each of its teachers that comes from one."""
-    sources = recipe.teacher.sources if recipe.teacher is not None else ()
-    recipes = [source.recipe for source in sources if source.recipe is not None]
-    return {f"{_TEACHER}-{number}" if number else _TEACHER: found for number, found in enumerate(recipes)}
+    return {f"{_TEACHER}-{number}" if number else _TEACHER: found for number, found in enumerate(plan.teachers)}
 
 
 def refuse_study_results(name: str, plans: Mapping[str, Plan], results: Path) -> None:
@@ -128,14 +126,14 @@ def publish_study(page: Path, plans: Mapping[str, Plan], teachers: Path, results
     for trial, plan in plans.items():
         for run in (run for method in plan.names for run in plan.runs(method) if finished(run.folder)):
             _copy_run(run.folder, results / "runs" / trial / run.folder.relative_to(plan.out), run.recipe)
-        for recipe in _teachers_of(plan.recipe).values():
+        for recipe in plan.teachers:
             folder = teacher_folder(teachers, recipe)
             _copy_run(folder, results / "teachers" / folder.name, recipe)
     for name in _FINDINGS:
         _copy(page / name, results / page.name / name)
 
 
-def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:
+def _copy_run(source: Path, target: Path, recipe: AnyRecipe) -> None:
     # The summary last: it says that the run is there.
     for name in (*code_files(recipe), *RUN_EVIDENCE):
         _copy(source / name, target / name)
@@ -144,19 +142,19 @@ def _copy_run(source: Path, target: Path, recipe: Recipe) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.name in {"recipe.json", COMPARED_FILE, "comparison.json"}:
-        values = _portable(json.loads(source.read_text(encoding="utf-8")))
+        values = portable(json.loads(source.read_text(encoding="utf-8")))
         write_text(target, json.dumps(values, indent=2) + "\n")
     else:
         write_atomically(target, partial(copyfile, source))
 
 
-def _portable(values: Any) -> Any:
-    """The same with the names of files of weights in the place of their paths: a recipe holds no others."""
+def portable(values: Any) -> Any:
+    """A recipe's values with the names of files of weights in the place of their paths: a recipe holds no others."""
     if isinstance(values, list):
-        return [_portable(value) for value in values]
+        return [portable(value) for value in values]
     if not isinstance(values, dict):
         return values
     return {
-        key: Path(value).name if key == "weights" and isinstance(value, str) else _portable(value)
+        key: Path(value).name if key == "weights" and isinstance(value, str) else portable(value)
         for key, value in values.items()
     }

@@ -1,6 +1,6 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
-recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
+recipe.json, the Python files that it takes code from, environment.json, metrics.jsonl (a line per evaluated epoch),
 student.safetensors, resume-*.pt while it runs, nonfinite.json where a loss was NaN or infinite, summary.json when it
 is done.
 """
@@ -18,7 +18,7 @@ from torch import nn
 from decant.engine.checkpoint import (
     KEPT_TYPES,
     STUDENT_FILE,
-    save_network,
+    save_weights,
     told_of_full_disk,
     write_atomically,
     write_text,
@@ -44,6 +44,27 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def finished(folder: Path) -> bool:
     """Whether the folder holds a run that was trained to its end."""
     return (folder / SUMMARY_FILE).exists()
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is at work in the folder, which is made where it is not there.
+
+    Raises:
+        FileExistsError: another process is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"another process is at work in {folder}; wait until it is done, or give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class RunFolder:
@@ -79,18 +100,8 @@ class RunFolder:
         if not self.main:
             yield
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileExistsError(
-                f"another process is at work in {self.path}; wait until it is done, or give another folder"
-            ) from None
-        try:
+        with held_alone(self.path):
             yield
-        finally:
-            lock.release()
 
     def begin(self, rows: Sequence[dict[str, Any]]) -> None:
         """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
@@ -144,20 +155,20 @@ class RunFolder:
         self,
         network: nn.Module,
         summary: dict[str, Any],
-        classes: Sequence[str],
+        about: Mapping[str, Any],
         kept_as: str,
-        sees: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
 
+        ``about`` is what its header says of it, in plain values.
+
         Returns on every process when the files are there: the next thing may be to read them.
         """
+        weights = self._parallel.whole(network.state_dict())
         if self.main:
-            about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
-            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
-            header = {"decant": json.dumps(about, sort_keys=True)}
-            save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
+            header = {"decant": json.dumps(dict(about), sort_keys=True)}
+            save_weights(self.path / STUDENT_FILE, weights, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.states.remove()
         self._parallel.wait()
@@ -198,7 +209,7 @@ class RunFolder:
 
 
 def keep_recipe(path: Path, recipe: AnyRecipe) -> None:
-    """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
+    """Write a recipe as JSON, and beside it the Python files that it takes code from."""
     for name, content in code_files(recipe).items():
         write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
     write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")

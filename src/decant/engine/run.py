@@ -16,7 +16,8 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
+from decant.engine.student_file import about_student, made_and_measured
+from decant.engine.teacher import Teacher, averaged, load_teacher, teacher_folder
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.recipe import Recipe, TeacherSettings
 
@@ -55,7 +56,7 @@ def train(
         NonFiniteLossError: the training diverged.
         TerminatedError: SIGTERM came; what was trained is kept, and the same call goes on.
     """
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
     folder = RunFolder(out, recipe, parallel, places.keep)
     if folder.finished:
@@ -68,7 +69,7 @@ def train(
         refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     with own_random_state(parallel.device), told_of_full_memory(recipe.train):
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
@@ -123,6 +124,27 @@ def find_teacher(
     return teacher
 
 
+def kept_teacher(recipe: Recipe, splits: Splits | PictureSplits, places: Places) -> Teacher:
+    """The recipe's teacher where it is at hand: nothing is trained or downloaded for it.
+
+    Raises:
+        FileNotFoundError: it is not at hand.
+        ValueError: the recipe has none.
+    """
+    if recipe.teacher is None:
+        raise ValueError("the recipe has no teacher")
+    for source in recipe.teacher.sources:
+        if source.recipe is not None and not finished(teacher_folder(places.teachers, source.recipe)):
+            raise FileNotFoundError(
+                f"the teacher {source.network} is not in {places.teachers}; say with --teachers where it is kept"
+            )
+        if source.recipe is None and source.weights is None:
+            raise FileNotFoundError(f"the teacher {source.network} is a pretrained one, which might be downloaded")
+    teacher = find_teacher(recipe, splits, places)
+    assert teacher is not None, "the recipe has one"
+    return teacher
+
+
 def _one_teacher(
     settings: TeacherSettings, data: DataSettings, splits: Splits | PictureSplits, places: Places, reporter: Reporter
 ) -> Teacher:
@@ -173,9 +195,10 @@ def _train_to_the_end(
             before_keeping=training.flush_table,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        sight = sight_of(training.train_set)
-        sees = {name: getattr(sight, name) for name in ("size", "mean", "std", "interpolation")}
-        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type, sees)
+        deployed, parts = training.deployed, training.distiller.method.deployed_parts()
+        about = about_student(recipe, deployed, parts, training.train_set)
+        about |= made_and_measured(recipe, summary, training.train_set.size)
+        folder.finish(deployed, summary, about, settings.weights_type)
     return summary
 
 

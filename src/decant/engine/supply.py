@@ -41,7 +41,7 @@ class Supply:
         self._batch_size = recipe.train.batch_size // world
         self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
         self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-        self.judged = _judged(recipe, splits)
+        self.judged = judged_images(recipe, splits)
         self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
         train, classes = recipe.train, len(splits.train.classes)
         self._mixing = Mixing(
@@ -86,7 +86,12 @@ class Supply:
             yield self._mixing(batch, mixes, order.part(step))
 
 
-def _judged(recipe: Recipe, splits: Splits | PictureSplits) -> Images:
+def judged_images(recipe: Recipe, splits: Splits | PictureSplits) -> Images:
+    """The images that a recipe's students are judged on.
+
+    Raises:
+        ValueError: validation images where the recipe holds none out.
+    """
     if recipe.judged_on == "test":
         return splits.test
     if splits.validation is None:

@@ -1,15 +1,12 @@
 """What a method asks for that its recipe does not give."""
 
-from decant.engine.parallel import Parallel
 from decant.engine.tabled_teacher import refuse_top, refuse_unserved
 from decant.interfaces import Method
 from decant.recipe import Recipe
 
 
-def refuse_unfit(recipe: Recipe, method: Method, classes: int, parallel: Parallel) -> None:
-    """Raise ValueError for a method that cannot be trained as the recipe says, or not with so many processes."""
-    if method.gather and parallel.world > 1:
-        raise ValueError(f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one")
+def refuse_unfit(recipe: Recipe, method: Method, classes: int) -> None:
+    """Raise ValueError for a method that cannot be trained as the recipe says."""
     if method.one_class and recipe.train.mixes_labels:
         raise ValueError(
             f"{recipe.method.name} is about one class of each sample, but train.mixup, train.cutmix and "

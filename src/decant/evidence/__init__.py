@@ -4,6 +4,7 @@ from decant.evidence.bootstrap import paired_bootstrap
 from decant.evidence.comparability import compare_runs
 from decant.evidence.comparison import Comparison, MethodResult, Tuning
 from decant.evidence.findings import Cell, Findings, Heatmap, Panel, Series, Table
+from decant.evidence.metric import Metric, metric_of
 from decant.evidence.runs import Run, read_run
 from decant.evidence.statistics import (
     Interval,
@@ -26,6 +27,7 @@ __all__ = [
     "Interval",
     "MeanStd",
     "MethodResult",
+    "Metric",
     "Panel",
     "Run",
     "Series",
@@ -37,6 +39,7 @@ __all__ = [
     "half_width",
     "mean_interval",
     "mean_std",
+    "metric_of",
     "paired_bootstrap",
     "paired_differences",
     "paired_interval",

@@ -78,6 +78,7 @@ def compare_runs(
                 if note
             ),
         ),
+        metric=first.metric,
     )
 
 
@@ -121,11 +122,16 @@ def _result(name: str, runs: Sequence[Run], tuning: Tuning | None, with_optimize
         name=name,
         method=ordered[0].method,
         settings=ordered[0].settings | ({"optimizer": dict(ordered[0].optimizer)} if with_optimizer else {}),
-        last={run.seed: run.last_top1 for run in ordered},
-        best={run.seed: run.best_top1 for run in ordered},
+        last={run.seed: run.last_score for run in ordered},
+        best={run.seed: run.best_score for run in ordered},
         seconds={run.seed: float((run.summary or {})["seconds"]) for run in ordered},
         teachers={run.seed: _teacher(run) for run in ordered},
         tuning=tuning,
+        beside={
+            key: {run.seed: run.beside[key] for run in ordered}
+            for key in ordered[0].metric.beside
+            if all(key in run.beside for run in ordered)
+        },
     )
 
 

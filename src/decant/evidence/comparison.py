@@ -4,9 +4,10 @@ Only what was measured is stored; means, spreads and intervals are worked out wh
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from decant.evidence.metric import METRICS, Metric
 from decant.evidence.statistics import Interval, MeanStd, mean_interval, mean_std, paired_interval
 
 FORMAT = 1
@@ -19,7 +20,7 @@ class Tuning:
 
     Attributes:
         parameter: the setting's name, such as ``beta`` or ``method.beta``.
-        candidates: value -> mean top-1 on ``split`` in percent.
+        candidates: value -> mean of what is judged (top-1) on ``split`` in percent.
         chosen: the candidate with the highest mean, which the compared runs use.
         seeds: seeds that every candidate was run with.
         split: the data that decided. ``test`` takes away every verdict: data that selected something proves nothing.
@@ -64,10 +65,12 @@ class MethodResult:
         name: the name in this comparison, such as ``kd-matched``.
         method: the method's own name, such as ``kd``.
         settings: the method's settings without its name.
-        last, best: seed -> top-1 in percent after the last epoch, and the highest of the epochs that were judged.
+        last, best: seed -> what is judged, such as top-1, in percent after the last epoch, and the highest of the
+            epochs that were judged.
         seconds: seed -> seconds that the run took.
         teachers: seed -> SHA-256 of the teacher's weights, None where none taught.
         tuning: how a setting was chosen, None where the settings were given.
+        beside: key of a further number -> seed -> its value in percent after the last epoch; see ``Metric.beside``.
     """
 
     name: str
@@ -78,16 +81,27 @@ class MethodResult:
     seconds: Mapping[int, float]
     teachers: Mapping[int, str | None]
     tuning: Tuning | None = None
+    beside: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @property
-    def last_top1(self) -> MeanStd:
-        """Mean and sample standard deviation of top-1 after the last epoch, in percent."""
+    def last_score(self) -> MeanStd:
+        """Mean and sample standard deviation of what is judged, after the last epoch, in percent."""
         return mean_std(self.last.values())
 
     @property
-    def best_top1(self) -> MeanStd:
+    def best_score(self) -> MeanStd:
         """The same of each run's best judged epoch, which was chosen on the data it is measured on."""
         return mean_std(self.best.values())
+
+    @property
+    def last_top1(self) -> MeanStd:
+        """Of classifiers: ``last_score``."""
+        return self.last_score
+
+    @property
+    def best_top1(self) -> MeanStd:
+        """Of classifiers: ``best_score``."""
+        return self.best_score
 
     @property
     def mean_seconds(self) -> float:
@@ -107,8 +121,9 @@ class Comparison:
         epochs: epochs of every run.
         data, student: what all runs share, as their recipes say.
         parameters: parameters of the student.
-        teachers: the distinct teachers: name, sha256, top1 in percent.
+        teachers: the distinct teachers: name, sha256, and under the metric's key their own score in percent.
         notes: sentences that belong beside the numbers.
+        metric: what all runs are judged by.
     """
 
     results: tuple[MethodResult, ...]
@@ -121,6 +136,7 @@ class Comparison:
     parameters: int | None = None
     teachers: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    metric: Metric = METRICS["classification"]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -134,20 +150,33 @@ class Comparison:
                 return result
         raise ValueError(f"expected one of {[result.name for result in self.results]}, got {name!r}")
 
-    def difference(self, name: str, to: str | None, level: float = 0.95) -> Interval | None:
-        """Paired difference in last-epoch top-1, ``name`` minus ``to``, in points; None to itself or nothing."""
+    def difference(
+        self, name: str, to: str | None, level: float = 0.95, *, beside: str | None = None
+    ) -> Interval | None:
+        """Paired difference after the last epoch, ``name`` minus ``to``, in points; None to itself or nothing.
+
+        It is one of what is judged, or of the number ``beside`` it of that key.
+        """
         if to is None or name == to:
             return None
-        return paired_interval(self.result(name).last, self.result(to).last, level)
+        here, there = (self.result(each) for each in (name, to))
+        if beside is not None:
+            return paired_interval(here.beside[beside], there.beside[beside], level)
+        return paired_interval(here.last, there.last, level)
+
+    def interval(self, name: str, level: float = 0.95) -> Interval:
+        """Mean last-epoch score of a method and its interval over seeds, in percent."""
+        return mean_interval(self.result(name).last.values(), level)
 
     def top1_interval(self, name: str, level: float = 0.95) -> Interval:
-        """Mean last-epoch top-1 of a method and its interval over seeds, in percent."""
-        return mean_interval(self.result(name).last.values(), level)
+        """Of classifiers: ``interval``."""
+        return self.interval(name, level)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold: what was measured and, for readers, the figures that follow from it."""
         return {
             "format": FORMAT,
+            "metric": self.metric.key,
             "baseline": self.baseline,
             "control": self.control,
             "split": self.split,
@@ -175,11 +204,12 @@ class Comparison:
                     "best": result.best[seed],
                     "seconds": result.seconds[seed],
                     "teacher": result.teachers[seed],
+                    **{key: values[seed] for key, values in result.beside.items()},
                 }
                 for seed in self.seeds
             ],
-            "last": result.last_top1._asdict(),
-            "best": result.best_top1._asdict(),
+            "last": result.last_score._asdict(),
+            "best": result.best_score._asdict(),
             "difference_to_baseline": asdict(to_baseline) if to_baseline else None,
             "difference_to_control": asdict(to_control) if to_control else None,
             "tuning": _tuning_to_json(result.tuning),
@@ -192,11 +222,16 @@ class Comparison:
         Raises:
             ValueError: the dictionary is of another format or lacks something.
         """
+        # Pages of earlier versions name no metric: they are of classifiers.
+        key = data.get("metric", METRICS["classification"].key)
+        metric = next((metric for metric in METRICS.values() if metric.key == key), None)
+        if metric is None:
+            raise ValueError(f"expected a comparison by one of {[m.key for m in METRICS.values()]}, got {key!r}")
         if data.get("format") != FORMAT:
             raise ValueError(f"expected a comparison of format {FORMAT}, got format {data.get('format')!r}")
         try:
             return cls(
-                results=tuple(_result_from_json(result) for result in data["results"]),
+                results=tuple(_result_from_json(result, metric) for result in data["results"]),
                 baseline=data["baseline"],
                 control=data["control"],
                 split=data["split"],
@@ -206,12 +241,13 @@ class Comparison:
                 parameters=data["parameters"],
                 teachers=tuple(data["teachers"]),
                 notes=tuple(data["notes"]),
+                metric=metric,
             )
         except KeyError as error:
             raise ValueError(f"expected a comparison with {error}, found none; the dictionary is not whole") from error
 
 
-def _result_from_json(data: Mapping[str, Any]) -> MethodResult:
+def _result_from_json(data: Mapping[str, Any], metric: Metric) -> MethodResult:
     runs = data["runs"]
     return MethodResult(
         name=data["name"],
@@ -222,6 +258,7 @@ def _result_from_json(data: Mapping[str, Any]) -> MethodResult:
         seconds={run["seed"]: run["seconds"] for run in runs},
         teachers={run["seed"]: run["teacher"] for run in runs},
         tuning=_tuning_from_json(data["tuning"]),
+        beside={key: {run["seed"]: run[key] for run in runs} for key in metric.beside if key in runs[0]},
     )
 
 

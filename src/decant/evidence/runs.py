@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from decant.evidence.metric import Metric, metric_of
+
 SPLITS = ("test", "validation")
 
 
@@ -18,7 +20,7 @@ class Run:
         path: the run folder.
         recipe: the resolved recipe (``recipe.json``).
         environment: versions, device and threads (``environment.json``); empty if an unfinished run has none yet.
-        metrics: one row per epoch that was judged, in order; ``top1`` in percent.
+        metrics: one row per epoch that was judged, in order; ``top1`` in percent, of a detector ``ap``.
         summary: what a finished run says at its end (``summary.json``); None while it is unfinished.
 
     >>> rows = tuple({"epoch": i + 1, "split": "test", "top1": top1} for i, top1 in enumerate((91.0, 93.5, 93.0)))
@@ -41,13 +43,15 @@ class Run:
     @property
     def method(self) -> str:
         """Name of the method; of a composed one the names of its parts: ``dkd+reviewkd``."""
-        return "+".join(str(part["name"]) for part in self._methods)
+        return "+".join(str(part["name"]) for part in self._methods) or "supervised"
 
     @property
     def settings(self) -> dict[str, Any]:
         """The method's settings without its name; of a composed one those of each part, by its name."""
+        if not self._methods:
+            return {}
         parts = {part["name"]: {key: value for key, value in part.items() if key != "name"} for part in self._methods}
-        return parts if isinstance(self.recipe["method"], list) else parts[self.method]
+        return parts if len(parts) != 1 else parts[self.method]
 
     @property
     def optimizer(self) -> Mapping[str, Any]:
@@ -71,17 +75,38 @@ class Run:
         return str(self._judged()[-1]["split"])
 
     @property
-    def last_top1(self) -> float:
-        """Top-1 accuracy after the last epoch on record, in percent."""
-        return float(self._judged()[-1]["top1"])
+    def metric(self) -> Metric:
+        """What it is judged by."""
+        return metric_of(self.recipe)
 
     @property
-    def best_top1(self) -> float:
-        """Highest top-1 accuracy of the judged epochs, in percent; chosen on what it is measured on, so no evidence.
+    def last_score(self) -> float:
+        """What it is judged by, after the last epoch on record, in percent."""
+        return float(self._judged()[-1][self.metric.key])
+
+    @property
+    def best_score(self) -> float:
+        """The highest of the judged epochs, in percent; chosen on what it is measured on, so no evidence.
 
         Which epochs were judged is up to ``train.evaluate_every``.
         """
-        return max(float(row["top1"]) for row in self._judged())
+        return max(float(row[self.metric.key]) for row in self._judged())
+
+    @property
+    def beside(self) -> dict[str, float]:
+        """The numbers beside it after the last epoch on record, in percent, by their keys."""
+        last = self._judged()[-1]
+        return {key: float(last[key]) for key in self.metric.beside if last.get(key) is not None}
+
+    @property
+    def last_top1(self) -> float:
+        """Of a classifier: top-1 accuracy after the last epoch on record, in percent."""
+        return self.last_score
+
+    @property
+    def best_top1(self) -> float:
+        """Of a classifier: the highest top-1 accuracy of the judged epochs; see ``best_score``."""
+        return self.best_score
 
     @property
     def _methods(self) -> list[Mapping[str, Any]]:
@@ -123,15 +148,17 @@ def read_run(path: Path | str) -> Run:
     seed, method = recipe.get("seed"), recipe.get("method")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ValueError(f"expected an integer seed in {path / 'recipe.json'}, got {seed!r}")
-    methods = method if isinstance(method, list) and method else [method]
+    metric = metric_of(recipe)
+    alone = method == [] and metric.key != "top1"  # a detector that nobody teaches has a list of no methods
+    methods = method if isinstance(method, list) and (method or alone) else [method]
     if not all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in methods):
         raise ValueError(f"expected a method with a name in {path / 'recipe.json'}, got {method!r}")
     # The summary is read first: an ending run writes it last, so whatever it vouches for is already there.
     summary = _read_object(path / "summary.json")
     environment = _read_object(path / "environment.json")
-    metrics = _read_rows(path / "metrics.jsonl", finished=summary is not None)
+    metrics = _read_rows(path / "metrics.jsonl", metric, finished=summary is not None)
     if summary is not None:
-        _check_summary(path, summary, environment, metrics)
+        _check_summary(path, summary, environment, metrics, metric)
     return Run(path, recipe, environment or {}, metrics, summary)
 
 
@@ -150,7 +177,7 @@ def _read_object(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def _read_rows(path: Path, *, finished: bool) -> tuple[dict[str, Any], ...]:
+def _read_rows(path: Path, metric: Metric, *, finished: bool) -> tuple[dict[str, Any], ...]:
     try:
         # Bytes: a line cut short may end inside a character.
         lines = path.read_bytes().split(b"\n")
@@ -167,25 +194,25 @@ def _read_rows(path: Path, *, finished: bool) -> tuple[dict[str, Any], ...]:
             if cut_short_allowed:
                 break
             raise ValueError(f"expected JSON in line {number} of {path}, but it cannot be read: {error}") from error
-        _check_row(row, rows[-1] if rows else None, f"line {number} of {path}")
+        _check_row(row, rows[-1] if rows else None, f"line {number} of {path}", metric)
         rows.append(row)
     if len(splits := sorted({row["split"] for row in rows})) > 1:
         raise ValueError(f"expected one split to be judged in all rows of {path}, got {splits}")
     return tuple(rows)
 
 
-def _check_row(row: object, previous: dict[str, Any] | None, where: str) -> None:
+def _check_row(row: object, previous: dict[str, Any] | None, where: str, metric: Metric) -> None:
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object in {where}, got {type(row).__name__}")
-    epoch, split, top1 = row.get("epoch"), row.get("split"), row.get("top1")
+    epoch, split, score = row.get("epoch"), row.get("split"), row.get(metric.key)
     if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
         raise ValueError(f"expected epoch, a count of completed epochs from 1, in {where}, got {epoch!r}")
     if previous is not None and epoch <= previous["epoch"]:
         raise ValueError(
             f"expected an epoch after {previous['epoch']} in {where}, got {epoch}; one run, one row per epoch"
         )
-    if not isinstance(top1, int | float) or isinstance(top1, bool) or not 0 <= top1 <= 100:
-        raise ValueError(f"expected top1 in percent, 0 to 100, in {where}, got {top1!r}")
+    if not isinstance(score, int | float) or isinstance(score, bool) or not 0 <= score <= 100:
+        raise ValueError(f"expected {metric.key} in percent, 0 to 100, in {where}, got {score!r}")
     if split not in SPLITS:
         raise ValueError(f"expected split to be one of {SPLITS} in {where}, got {split!r}")
 
@@ -195,6 +222,7 @@ def _check_summary(
     summary: Mapping[str, Any],
     environment: Mapping[str, Any] | None,
     metrics: tuple[dict[str, Any], ...],
+    metric: Metric,
 ) -> None:
     if summary.get("finished") is not True:
         raise ValueError(
@@ -214,11 +242,11 @@ def _check_summary(
     if teacher is not None and not (isinstance(teacher, dict) and isinstance(teacher.get("sha256"), str)):
         raise ValueError(f"expected a teacher with its sha256, or null, in {path / 'summary.json'}, got {teacher!r}")
     last = summary.get("last")
-    told = (summary.get("epochs"), last.get("epoch"), last.get("top1")) if isinstance(last, dict) else None
-    measured = (metrics[-1]["epoch"], metrics[-1]["epoch"], metrics[-1]["top1"])
+    told = (summary.get("epochs"), last.get("epoch"), last.get(metric.key)) if isinstance(last, dict) else None
+    measured = (metrics[-1]["epoch"], metrics[-1]["epoch"], metrics[-1][metric.key])
     if told != measured:
         raise ValueError(
             f"expected summary.json in {path} to end as metrics.jsonl does, at epoch {measured[0]} with "
-            f"top1 {measured[2]}; got (epochs, last epoch, last top1) = {told}; "
+            f"{metric.key} {measured[2]}; got (epochs, last epoch, last {metric.key}) = {told}; "
             "a file was changed or belongs to another run"
         )

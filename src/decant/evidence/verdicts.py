@@ -32,7 +32,7 @@ class Claim:
         method: name of the method in question.
         reference: name of what it is compared with; None where that did not run.
         outcome: the answer.
-        interval: paired difference in last-epoch top-1, percentage points; None where there is no reference.
+        interval: paired difference in last-epoch score, percentage points; None where there is no reference.
         text: the answer as a sentence.
     """
 
@@ -66,9 +66,10 @@ def verdict(comparison: Comparison) -> Verdict:
     """What a comparison shows, by rules that are set before its numbers are known.
 
     Each distilling method is held against the baseline (did distillation help?), and each dkd against the
-    weight-matched control (did decoupling help?). The 95% interval of the paired difference in last-epoch top-1
-    decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is shown. Decoupling gets no verdict
-    where the control differs in a shared setting, or the two were not tuned here, or not on equal terms.
+    weight-matched control (did decoupling help?). The 95% interval of the paired difference after the last epoch
+    (of top-1, of detectors in AP) decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is
+    shown. Decoupling gets no verdict where the control differs in a shared setting, or the two were not tuned here, or
+    not on equal terms.
 
     >>> def result(name, *top1):
     ...     values = dict(enumerate(top1))
@@ -142,7 +143,7 @@ def _decide(
     # With MINIMUM_SEEDS there always is an interval; this tells the type checker.
     assert interval.low is not None
     assert interval.high is not None
-    pair = f"{result.name} against {reference.name}"
+    pair, unit = f"{result.name} against {reference.name}", f"percentage points of {comparison.metric.name}"
     if interval.high - interval.low < _SAME:
         text = (
             f"No verdict on {pair}: all {interval.n} seeds differ by the same {_signed(interval.mean)} percentage "
@@ -151,11 +152,11 @@ def _decide(
         return Claim(kind, result.name, reference.name, "no verdict", interval, text)
     if interval.low > 0 or interval.high < 0:
         outcome: Outcome = "helped" if interval.low > 0 else "hurt"
-        text = f"{pair}: {kind} {outcome}: {describe_difference(interval)} percentage points of top-1 (95% interval)."
+        text = f"{pair}: {kind} {outcome}: {describe_difference(interval)} {unit} (95% interval)."
         return Claim(kind, result.name, reference.name, outcome, interval, text)
     text = (
         f"{pair}: no difference shown by {kind}: between {_signed(interval.low)} and {_signed(interval.high)} "
-        "percentage points of top-1 (95% interval)."
+        f"{unit} (95% interval)."
     )
     return Claim(kind, result.name, reference.name, "no difference shown", interval, text)
 
@@ -249,13 +250,14 @@ def shared_caveats(comparison: Comparison, *, claims: bool = True) -> Iterator[s
     data = comparison.data
     if len(comparison.teachers) == 1 and claims:
         yield f"All runs share one teacher{_named(comparison.teachers[0])}: the result is about this one teacher."
-    best_student = max(result.last_top1.mean for result in comparison.results)
+    metric = comparison.metric
+    best_student = max(result.last_score.mean for result in comparison.results)
     for teacher in comparison.teachers:
-        top1 = teacher.get("top1")
-        if isinstance(top1, int | float) and comparison.split == "test" and top1 <= best_student:
+        score = teacher.get(metric.key)
+        if isinstance(score, int | float) and comparison.split == "test" and score <= best_student:
             yield (
-                f"The teacher{_named(teacher)} is no better than its students, {top1:.2f}% of top-1: what helped may "
-                "be softer targets rather than its knowledge."
+                f"The teacher{_named(teacher)} is no better than its students, {score:.2f}% of {metric.name}: what "
+                "helped may be softer targets rather than its knowledge."
             )
     if data.get("view_seed") is not None:
         yield "All seeds see the same augmented views: seeds differ in initialisation and order alone."

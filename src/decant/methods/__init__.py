@@ -28,6 +28,7 @@ from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
+from decant.methods.parts import with_parts
 from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
@@ -143,4 +144,5 @@ __all__ = [
     "hard_loss",
     "taught_target",
     "weighted_total",
+    "with_parts",
 ]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from decant.interfaces import UNLABELLED, Batch, BuildContext, Outputs
+from decant.interfaces import UNLABELLED, Batch, BuildContext, Outputs, Processes
 from decant.methods.adapters import Embedding
 from decant.methods.checks import require_positive, require_weights, require_whole
 from decant.methods.contrast import Contrast
@@ -79,6 +79,10 @@ class CRD(FeatureMethod):
         own, other = self.student_embedding(student.taps["pooled"]), self.teacher_embedding(teacher.taps["pooled"])
         loss: Tensor = self.contrast(own, other, batch.index)
         return loss
+
+    def divide(self, processes: Processes) -> None:
+        """Every process remembers its share of the training set, and compares with that."""
+        self.contrast.divide(processes)
 
     def _check(self, batch: Batch) -> None:
         """Refuse an index that leads to other samples: the memory would mix them up without a sign."""

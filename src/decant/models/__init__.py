@@ -2,10 +2,12 @@
 
 from decant.models.collections import (
     COLLECTIONS,
+    LogitsAlone,
     Option,
     Preprocessing,
     build_network,
     classes_of,
+    network_of_config,
     preprocessing_of,
     require_known_network,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "ClassMap",
     "Folded",
     "FoldedClasses",
+    "LogitsAlone",
     "Option",
     "Preprocessing",
     "Resighted",
@@ -49,6 +52,7 @@ __all__ = [
     "load_all_but_head",
     "load_weights",
     "map_classes",
+    "network_of_config",
     "preprocessing_of",
     "require_known_network",
     "require_network",

@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from torch import nn
 
 from decant.data import DataSettings, Interpolation
 from decant.interfaces import MethodSettings
 from decant.methods import ComposedSettings, SupervisedSettings
-from decant.models import Option, require_known_network
+from decant.models import Option, build_network, require_known_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings, method_settings
 from decant.recipe.multilabel import refuse_task
+from decant.recipe.own_networks import OfAFileToo
 from decant.recipe.training import MultiStep, TrainSettings
 
 MAX_SEED = 2**63 - 1
@@ -21,7 +24,8 @@ class NetworkSettings:
     """A network by its name, and what it starts from.
 
     Attributes:
-        name: as :func:`decant.models.build_network` knows it: `resnet20`, `torchvision/NAME`, `timm/NAME`, `hf/NAME`.
+        name: as :func:`decant.models.build_network` knows it: `resnet20`, `torchvision/NAME`, `timm/NAME`, `hf/NAME`;
+            or `my_file.py:make`, a function in a file of the user's.
         pretrained: whether it starts from its library's weights, which are downloaded where they are not there.
         weights: a file of weights to start from; in a file, a path relative to that file. With either of the two, a
             classifier over another number of classes is a fresh one.
@@ -39,9 +43,17 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
-        require_known_network(self.name)
+        self.require_known()
         if self.pretrained and self.weights is not None:
             raise ValueError("a network starts from pretrained weights or from a file, not from both")
+
+    def require_known(self) -> None:
+        """Raise ValueError unless there is a network of that name."""
+        require_known_network(self.name)
+
+    def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
+        """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""
+        return build_network(self.name, classes=classes, channels=channels, pretrained=pretrained, options=self.options)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ class TeacherSettings:
     classes: tuple[str, ...] | None = None
     rename: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
-    also: "tuple[TeacherSettings, ...]" = ()
+    also: "tuple[Annotated[TeacherSettings, OfAFileToo()], ...]" = ()
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""
@@ -116,11 +128,21 @@ class TeacherSettings:
                 'to put a file in the place of a recipe: --set \'teacher={name="...", weights="..."}\''
             )
         if self.name is not None:
-            require_known_network(self.name)
+            self.require_known()
         if not (math.isfinite(self.share) and self.share > 0):
             raise ValueError(f"share is a finite number above 0, got {self.share}")
         if any(other.also for other in self.also):
             raise ValueError("further teachers stand side by side in `also`, not below each other")
+
+    def require_known(self) -> None:
+        """Raise ValueError unless there is a network of that name."""
+        require_known_network(self.network)
+
+    def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
+        """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""
+        return build_network(
+            self.network, classes=classes, channels=channels, pretrained=pretrained, options=self.options
+        )
 
     @property
     def network(self) -> str:
@@ -151,9 +173,9 @@ class Recipe:
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    student: NetworkSettings
+    student: Annotated[NetworkSettings, OfAFileToo()]
     data: DataSettings
-    teacher: TeacherSettings | None = None
+    teacher: Annotated[TeacherSettings, OfAFileToo()] | None = None
     method: MethodByName = field(default_factory=SupervisedSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0

@@ -132,6 +132,8 @@ class TrainSettings:
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
     channels_last: bool = True
     """Memory layout of images and convolutions: the same numbers up to rounding, faster."""
+    sync_batchnorm: bool = False
+    """Statistics of BatchNorm over the batch of all processes, not of each; needs CUDA where there are several."""
     compile: bool = False
     """Compile student, teacher and loss: the same numbers up to rounding, faster after minutes of compiling."""
     teacher_cache: Literal["none", "views"] = "none"

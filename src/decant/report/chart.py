@@ -21,8 +21,9 @@ _LETTERS_PER_INCH = 9
 def comparison_chart(comparison: Comparison, path: Path | str) -> Path:
     """Draw the comparison into a PNG file, which is either written whole or not at all.
 
-    Left: top-1 after the last epoch in percent, a dot per seed, the mean and its 95% interval over seeds. Right: paired
-    differences to the control (to the baseline where there is no control) in percentage points, with 95% intervals.
+    Left: what is judged (top-1, AP) after the last epoch in percent, a dot per seed, the mean and its 95% interval over
+    seeds. Right: paired differences to the control (to the baseline where there is no control) in percentage points,
+    with 95% intervals.
 
     Args:
         comparison: what was measured.
@@ -53,21 +54,22 @@ def comparison_figure(comparison: Comparison) -> Figure:
     title = textwrap.fill(wording.title(comparison), int(width * _LETTERS_PER_INCH))
     figure.suptitle(title, fontsize=11, fontweight="bold", color=INK)
     figure.supxlabel("dots: seeds; diamond: their mean; bar: 95% interval of the mean", fontsize=8, color=INK)
-    _draw_top1(axes[0], comparison)
+    _draw_scores(axes[0], comparison)
     if panels == 2 and reference is not None:
         _draw_differences(axes[1], comparison, reference)
     return figure
 
 
-def _draw_top1(axes: Axes, comparison: Comparison) -> None:
+def _draw_scores(axes: Axes, comparison: Comparison) -> None:
     for row, result in enumerate(comparison.results):
         values = [result.last[seed] for seed in comparison.seeds]
-        _draw_row(axes, row, values, comparison.top1_interval(result.name))
-    labels = [f"{result.name}\n{wording.mean_and_std(result.last_top1)}" for result in comparison.results]
+        _draw_row(axes, row, values, comparison.interval(result.name))
+    labels = [f"{result.name}\n{wording.mean_and_std(result.last_score)}" for result in comparison.results]
     axes.set_yticks(range(len(labels)), labels)
     n = len(comparison.seeds)
-    heading = f"{comparison.split} accuracy after epoch {comparison.epochs}, {n} {'seed' if n == 1 else 'seeds'}"
-    _dress(axes, len(labels), heading, "top-1, %")
+    what = "accuracy" if comparison.metric.key == "top1" else comparison.metric.name
+    heading = f"{comparison.split} {what} after epoch {comparison.epochs}, {n} {'seed' if n == 1 else 'seeds'}"
+    _dress(axes, len(labels), heading, f"{comparison.metric.name}, %")
 
 
 def _draw_differences(axes: Axes, comparison: Comparison, reference: str) -> None:
@@ -84,7 +86,12 @@ def _draw_differences(axes: Axes, comparison: Comparison, reference: str) -> Non
     numbers.set_yticks(range(len(labels)), labels)
     numbers.tick_params(length=0, labelsize=9, labelcolor=INK)
     numbers.spines["right"].set_visible(False)
-    _dress(axes, len(labels), f"difference to {reference}, paired by seed", "percentage points of top-1")
+    _dress(
+        axes,
+        len(labels),
+        f"difference to {reference}, paired by seed",
+        f"percentage points of {comparison.metric.name}",
+    )
 
 
 def _draw_row(axes: Axes, row: int, values: list[float], interval: Interval) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from decant.evidence import Comparison, verdict
+from decant.evidence import Comparison, Metric, verdict
 from decant.report import wording
-from decant.report.table import comparison_markdown, markdown_table
+from decant.report.table import beside_markdown, comparison_markdown, markdown_table
 
 _UNUSED = {
     "strong": {"name": "randaugment", "operations": 2, "magnitude": 10},
@@ -15,6 +15,9 @@ _UNUSED = {
     "unlabelled": False,
 }
 """Settings of the data that are told only where they are others."""
+
+_OF_OTHER_PICTURES = {"format": "coco", "train": None, "test": None, "drawn_train": 400, "drawn_test": 100}
+"""The same of detectors: what concerns drawn pictures, or a set that is not known by its name."""
 
 
 def summary_markdown(comparison: Comparison, *, command: str, chart: str | None = None) -> str:
@@ -57,18 +60,19 @@ def bullets(lines: list[str]) -> str:
 def what_was_run(comparison: Comparison) -> str:
     """Data, networks and seeds as a list."""
     name = wording.named(comparison.data)
+    unused = _UNUSED | (_OF_OTHER_PICTURES if comparison.metric.key == "ap" and name != "shapes" else {})
     # A recipe lists with every data set what is of one alone, and what is rarely used; here it would hide the rest.
     settings = {
         key: value
         for key, value in comparison.data.items()
         if (name == "fake" or not key.startswith("fake_"))
         and (name == "pictures" or key != "pictures")
-        and (key not in _UNUSED or value != _UNUSED[key])
+        and (key not in unused or value != unused[key])
     }
     size = f", {comparison.parameters:,} parameters" if comparison.parameters is not None else ""
     lines = [
         f"Data: {name} ({wording.settings(settings)}).",
-        *(_teacher(teacher) for teacher in comparison.teachers),
+        *(_teacher(teacher, comparison.metric) for teacher in comparison.teachers),
         f"Student: {wording.named(comparison.student)}{size}.",
         f"Every method: {comparison.epochs} epochs, seeds {wording.seeds(comparison.seeds)}, the same for all.",
         f"Judged on: the {comparison.split} split.",
@@ -76,9 +80,9 @@ def what_was_run(comparison: Comparison) -> str:
     return bullets(lines)
 
 
-def _teacher(teacher: Mapping[str, Any]) -> str:
-    top1 = teacher.get("top1")
-    judged = f", top-1 {top1:.2f}%" if isinstance(top1, int | float) else ""
+def _teacher(teacher: Mapping[str, Any], metric: Metric) -> str:
+    score = teacher.get(metric.key)
+    judged = f", {metric.name} {score:.2f}%" if isinstance(score, int | float) else ""
     return f"Teacher: {wording.named(teacher)}{judged}, weights sha256 `{teacher['sha256']}`."
 
 
@@ -98,22 +102,30 @@ def tuning_of(comparison: Comparison) -> str:
     ]
     if not rows:
         return "Nothing was tuned: all settings are as given."
-    headings = ["method", "setting", "candidate: mean top-1, %", "chosen", "seeds", "judged on"]
+    headings = ["method", "setting", f"candidate: mean {comparison.metric.name}, %", "chosen", "seeds", "judged on"]
     given = [result.name for result in comparison.results if result.tuning is None]
     rest = f"\nAs given, not tuned: {', '.join(given)}." if given else ""
     return markdown_table(headings, rows, [False] * len(headings)) + rest
 
 
 def _result(comparison: Comparison, chart: str | None) -> str:
+    judged = _first_upper(comparison.metric.name)
     explained = (
-        "Top-1 as mean ± sample standard deviation over seeds. Differences: percentage points after the last epoch, "
-        "paired by seed, with the 95% Student-t interval of their mean. "
+        f"{judged} as mean ± sample standard deviation over seeds. Differences: percentage points after the last "
+        "epoch, paired by seed, with the 95% Student-t interval of their mean. "
         "The best epoch is the highest of those that were judged (`train.evaluate_every`), picked on the "
         f"{comparison.split} split itself: it is here because published tables report it, and nothing below rests on "
         "it."
     )
-    drawn = f"\n\n![Top-1 of every seed, and differences with intervals]({chart})" if chart else ""
-    return f"{comparison_markdown(comparison)}\n{explained}{drawn}"
+    drawn = f"\n\n![{judged} of every seed, and differences with intervals]({chart})" if chart else ""
+    further = (
+        f"\n\nBeside it, deciding nothing:\n\n{beside}".rstrip() if (beside := beside_markdown(comparison)) else ""
+    )
+    return f"{comparison_markdown(comparison)}\n{explained}{drawn}{further}"
+
+
+def _first_upper(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -134,4 +146,5 @@ def _verdict(comparison: Comparison) -> str:
 def _every_seed(comparison: Comparison) -> str:
     headings = ["seed", *(result.name for result in comparison.results)]
     rows = [[str(seed), *(f"{result.last[seed]:.2f}" for result in comparison.results)] for seed in comparison.seeds]
-    return f"Top-1 after the last epoch, in percent.\n\n{markdown_table(headings, rows, [True] * len(headings))}"
+    judged = _first_upper(comparison.metric.name)
+    return f"{judged} after the last epoch, in percent.\n\n{markdown_table(headings, rows, [True] * len(headings))}"

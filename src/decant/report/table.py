@@ -4,7 +4,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from decant.evidence import Comparison
+from decant.evidence import Comparison, mean_std, verdict
 from decant.report import wording
 
 _SETTINGS = "settings"
@@ -13,7 +13,7 @@ _SETTINGS = "settings"
 def comparison_table(comparison: Comparison) -> Table:
     """The comparison for the terminal, one row per method, narrow enough for 80 columns.
 
-    Top-1 is in percent, differences in percentage points after the last epoch, paired by seed, with 95% intervals.
+    Scores are in percent, differences in percentage points after the last epoch, paired by seed, with 95% intervals.
     Settings stand below the table.
     """
     table = Table(
@@ -39,8 +39,33 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The same table in Markdown, ending with a newline."""
+    return markdown_table(*comparison_cells(comparison))
+
+
+def claims_markdown(comparison: Comparison) -> str:
+    """What the comparison shows as a Markdown list, without its caveats, ending with a newline."""
+    return "".join(f"- {claim.text}\n" for claim in verdict(comparison).claims)
+
+
+def comparison_cells(comparison: Comparison) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The same table as headings, rows, and which columns hold numbers."""
     headings = _headings(comparison)
-    return markdown_table([heading for heading, _ in headings], _rows(comparison), [right for _, right in headings])
+    return [heading for heading, _ in headings], _rows(comparison), [right for _, right in headings]
+
+
+def beside_markdown(comparison: Comparison) -> str:
+    """The numbers beside what decides, such as AP50, as a table like that one; "" where there are none."""
+    keys = [key for key in comparison.metric.beside if all(key in result.beside for result in comparison.results)]
+    if not keys:
+        return ""
+    references = _references(comparison)
+    headings, rows = ["method"], [[result.name] for result in comparison.results]
+    for key in keys:
+        headings += [f"{comparison.metric.beside[key]}, %", *(f"against {name} [95%]" for name in references)]
+        for row, result in zip(rows, comparison.results, strict=True):
+            row.append(wording.mean_and_std(mean_std(result.beside[key].values())))
+            row += [wording.difference(comparison.difference(result.name, to, beside=key)) for to in references]
+    return markdown_table(headings, rows, [False] + [True] * (len(headings) - 1))
 
 
 def markdown_table(headings: list[str], rows: list[list[str]], right: list[bool]) -> str:
@@ -70,8 +95,8 @@ def _rows(comparison: Comparison) -> list[list[str]]:
         [
             result.name,
             wording.settings(result.settings),
-            wording.mean_and_std(result.last_top1),
-            wording.mean_and_std(result.best_top1),
+            wording.mean_and_std(result.last_score),
+            wording.mean_and_std(result.best_score),
             *(wording.difference(comparison.difference(result.name, to)) for to in _references(comparison)),
             wording.duration(result.mean_seconds),
             str(len(result.last)),

@@ -86,6 +86,15 @@ def list_pictures(root: Path, *, several: bool = False) -> Listing:
     return listing
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """The files in a folder, however deep, that end like a picture, sorted; links are followed, none is opened.
+
+    Raises:
+        ValueError: a link that leads back to a folder around it.
+    """
+    return [folder / path for path, _ in _Walk(folder).pictures(".")]
+
+
 def _list_folder(root: Path) -> Listing:
     walk = _Walk(root)
     folders = _folders(root)

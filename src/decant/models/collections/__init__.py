@@ -7,15 +7,17 @@ from torch import nn
 from decant.models.collections.collection import Collection, Option, Preprocessing
 from decant.models.collections.from_timm import TimmCollection
 from decant.models.collections.from_torchvision import TorchvisionCollection
-from decant.models.collections.from_transformers import TransformersCollection
+from decant.models.collections.from_transformers import LogitsAlone, TransformersCollection, network_of_config
 from decant.models.zoo import create, require_network
 
 __all__ = [
     "COLLECTIONS",
+    "LogitsAlone",
     "Option",
     "Preprocessing",
     "build_network",
     "classes_of",
+    "network_of_config",
     "preprocessing_of",
     "require_known_network",
 ]

@@ -1,0 +1,42 @@
+"""What runs of a task are judged by: which number of ``metrics.jsonl`` decides, and which stand beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number in percent that says how good a network is; more is better.
+
+    Attributes:
+        key: its name in a row of ``metrics.jsonl``.
+        name: how it reads.
+        beside: key -> name of numbers that are shown too, and decide nothing.
+    """
+
+    key: str
+    name: str
+    beside: Mapping[str, str]
+
+
+METRICS: dict[str, Metric] = {
+    "classification": Metric("top1", "top-1", {}),
+    "detection": Metric("ap", "AP", {"ap50": "AP50", "ap75": "AP75"}),
+}
+"""Task of a recipe -> what its runs are judged by."""
+
+
+def metric_of(recipe: Mapping[str, Any]) -> Metric:
+    """The metric of a recipe's task; a recipe that names none is of a classifier.
+
+    Raises:
+        ValueError: an unknown task.
+
+    >>> metric_of({"task": "detection"}).name, metric_of({}).key
+    ('AP', 'top1')
+    """
+    task = recipe.get("task", "classification")
+    if task not in METRICS:
+        raise ValueError(f"expected a task among {', '.join(METRICS)}, got {task!r}; is the run of a later version?")
+    return METRICS[task]
