@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from decant.cli import detection
@@ -43,6 +42,7 @@ from decant.cli.predict import predict
 from decant.cli.publish import card, push
 from decant.cli.report import report
 from decant.cli.reproduce import reproduce
+from decant.cli.scores import score_table
 from decant.cli.study import study
 from decant.cli.tune import tune
 
@@ -123,10 +123,10 @@ def train(
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
-    last, best = summary["last"], summary["best"]
+    last, best, metric, name = summary["last"], summary["best"], settings.metric, settings.metric_name
     console().print(
-        f"{summary['network']}: top-1 {last['top1']:.2f}% on {last['split']} after epoch {last['epoch']} "
-        f"(best {best['top1']:.2f}% after epoch {best['epoch']}); weights in {folder / 'student.safetensors'}",
+        f"{summary['network']}: {name} {last[metric]:.2f}% on {last['split']} after epoch {last['epoch']} "
+        f"(best {best[metric]:.2f}% after epoch {best['epoch']}); weights in {folder / 'student.safetensors'}",
         highlight=False,
         soft_wrap=True,
     )
@@ -239,12 +239,7 @@ def evaluate(
         detection.evaluate(run, weights, places, console())
         return
     judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
-    score = judged.score
-    table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
-    top5 = "-" if score.top5 is None else f"{score.top5:.2f}"
-    name = judged.recipe.student.name
-    table.add_row(name, judged.images, f"{score.top1:.2f}", top5, f"{score.loss:.4f}", str(score.samples))
-    console().print(table)
+    console().print(score_table(judged))
 
 
 @app.command("list")

@@ -33,7 +33,11 @@ def with_hidden_labels(train: AnySet, settings: DataSettings) -> AnySet:
 def labelled_positions(target: Tensor) -> Tensor:
     """Positions (M,) of the samples that carry a label, rising, of class indices (N,); int64, on the CPU.
 
+    Of targets (N, C), 0 and 1 for every class, it is all positions.
+
     >>> labelled_positions(torch.tensor([2, UNLABELLED, 0]))
     tensor([0, 2])
     """
+    if target.is_floating_point():
+        return torch.arange(len(target), device="cpu")
     return (target.cpu() != UNLABELLED).nonzero()[:, 0]

@@ -22,7 +22,7 @@ class Answer:
     Attributes:
         picture: its file.
         classes: the likeliest classes, surest first; empty where the picture could not be read.
-        probabilities: of these, 0 to 1.
+        probabilities: of these, 0 to 1; of a student that learned any number of classes to a picture, each by itself.
         fault: why the picture could not be read; None where it could.
     """
 
@@ -87,7 +87,8 @@ def classify(
         if seen:
             with torch.no_grad():
                 logits = network(student.preprocess.normalised(torch.stack(seen).to(where)))
-            likeliest = logits.float().softmax(1).topk(top, dim=1)
+            several = student.about.get("task") == "multilabel"
+            likeliest = (logits.float().sigmoid() if several else logits.float().softmax(1)).topk(top, dim=1)
             told = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
         for picture, pixels in zip(part, read, strict=True):
             if isinstance(pixels, str):

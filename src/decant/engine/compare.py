@@ -55,6 +55,10 @@ def compare(
         FileExistsError: ``out`` holds something else.
         ValueError: methods that cannot be compared fairly, see :class:`decant.engine.plan.Plan`.
     """
+    if recipe.task != "classification":
+        raise ValueError(
+            f'comparisons are of top-1, which task = "{recipe.task}" has none of; train its runs one by one'
+        )
     plan = Plan(recipe, names, seeds, out)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()

@@ -12,7 +12,7 @@ from decant.engine.distilled import Distilled, DistilledApart
 from decant.engine.gathered import gathered_batch, gathered_outputs
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Processes
-from decant.methods import METHODS, ComposedSettings, divided_total, weighted_total
+from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings, divided_total, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
@@ -28,8 +28,8 @@ class Distiller(nn.Module):
     Args:
         student: any module from images to logits (N, C).
         teacher: the trained network, logits (N, C) over the same classes; None for ``supervised``.
-        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, a list of these, whose methods are
-            composed, or a built method.
+        method: a name of ``METHODS`` or ``MULTILABEL_METHODS`` of ``decant.methods`` (its defaults), its settings, a
+            list of these, whose methods are composed, or a built method.
         student_taps: tap name -> module path, for methods that need features; by default the network's own ``taps``.
         teacher_taps: the same of the teacher.
         example: a batch of images, for methods whose learnable parts must know shapes.
@@ -277,9 +277,10 @@ class Distiller(nn.Module):
 
 def _settings(method: str | MethodSettings | Sequence[str | MethodSettings]) -> MethodSettings:
     if isinstance(method, str):
-        if method not in METHODS:
-            raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
-        return METHODS[method]()
+        if (settings := (METHODS | MULTILABEL_METHODS).get(method)) is None:
+            told = f"{', '.join(METHODS)}; for yes/no outputs {', '.join(MULTILABEL_METHODS)}"
+            raise ValueError(f"there is no method {method!r}; there are: {told}")
+        return settings()
     if isinstance(method, list | tuple):
         return ComposedSettings(tuple(_settings(part) for part in method))
     if isinstance(method, type) or not isinstance(method, MethodSettings):

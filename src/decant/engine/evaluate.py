@@ -1,5 +1,6 @@
 """Evaluation: top-1, top-5, loss, and agreement with the teacher."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ def evaluate(
     """
     classes = len(images.classes)
     counts = torch.zeros(5, dtype=torch.float64, device=parallel.device)
-    for logits, target, index in _forward(network, images, parallel, batch_size, channels_last):
+    for logits, target, index in forward_passes(network, images, parallel, batch_size, channels_last):
         choice = logits.argmax(1)
         labelled = target != UNLABELLED
         counts[0] += labelled.sum()
@@ -82,14 +83,15 @@ def choices(
 ) -> Tensor:
     """The network's arg-max for every sample (size,), int64, in the data set's order, on every process."""
     chosen = torch.zeros(images.size, dtype=torch.int64, device=parallel.device)
-    for logits, _, index in _forward(network, images, parallel, batch_size, channels_last):
+    for logits, _, index in forward_passes(network, images, parallel, batch_size, channels_last):
         chosen[index] = logits.argmax(1)
     return parallel.total(chosen)
 
 
-def _forward(
+def forward_passes(
     network: nn.Module, images: Images, parallel: Parallel, batch_size: int | None, channels_last: bool
-) -> Any:
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, target and index of every batch, in eval mode and in order; the training mode is given back."""
     batch_size = batch_size or (64 if isinstance(images, PictureSet) else 500)
     training = network.training
     network.eval()
@@ -99,6 +101,7 @@ def _forward(
             for batch in plain_batches(
                 images, batch_size, rank=parallel.rank, world=parallel.world, memory_format=layout
             ):
+                assert batch.target is not None, "what is judged on has labels"
                 yield network(batch.images[0]), batch.target, batch.index
     finally:
         network.train(training)

@@ -7,6 +7,7 @@ import torch
 
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.evaluate import Score, evaluate
+from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.run import load_data
@@ -20,7 +21,18 @@ class Judged:
 
     recipe: Recipe
     images: str
-    score: Score
+    measured: Score | MultilabelScore
+
+    @property
+    def score(self) -> Score:
+        """How well it did with one class of each image.
+
+        Raises:
+            TypeError: it says which of many classes an image has, which is ``measured`` otherwise.
+        """
+        if not isinstance(self.measured, Score):
+            raise TypeError(f'{self.recipe.student.name} learned task = "multilabel"; see measured')
+        return self.measured
 
 
 def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, trust_code: bool = False) -> Judged:
@@ -53,5 +65,6 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)
-    score = evaluate(network, images, parallel, channels_last=recipe.train.channels_last)
-    return Judged(recipe, images.name, score)
+    judge = evaluate_multilabel if recipe.task == "multilabel" else evaluate
+    measured = judge(network, images, parallel, channels_last=recipe.train.channels_last)
+    return Judged(recipe, images.name, measured)

@@ -12,6 +12,7 @@ from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
 from decant.engine.lost_process import told_of_lost_processes
 from decant.engine.memory import told_of_full_memory
+from decant.engine.multilabel_score import evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
@@ -88,6 +89,7 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
                 workers=places.workers,
                 cache=places.checks,
                 unlabelled=places.unlabelled,
+                several=recipe.task == "multilabel",
                 say=(reporter or Reporter()).say,
             )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
@@ -105,7 +107,11 @@ def find_teacher(
     teacher, *others = teachers
     if others:
         teacher = averaged(teachers, [source.share for source in settings.sources])
-    if teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
+    if recipe.task == "multilabel":
+        parallel = Parallel(device=places.device, precision=recipe.train.precision)
+        measured = evaluate_multilabel(teacher.network.to(parallel.device), splits.test, parallel)
+        reporter.say(f"teacher {teacher.name}: {recipe.metric_name} {measured.map:.2f} on test")
+    elif teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
         teacher = replace(teacher, top1=score.top1)
@@ -154,7 +160,7 @@ def _one_teacher(
             shared = splits if settings.recipe.data == data else None  # not loaded, or checked, a second time
             train(settings.recipe, folder, places, reporter=reporter, splits=shared)
         last = read_summary(folder)["last"]
-        path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
+        path, top1 = folder / STUDENT_FILE, last.get("top1") if last["split"] == "test" else None
     teacher = load_teacher(path, settings, splits.train, top1=top1)
     for note in teacher.notes:
         reporter.say(f"  teacher {settings.network} {note}")
@@ -186,7 +192,7 @@ def _train_to_the_end(
             settings=settings,
             title=title,
             row=lambda log, seconds: _row(training, log, progress, seconds),
-            status=lambda row: f"top-1 {row['top1']:.2f} on {row['split']}",
+            status=lambda row: f"{recipe.metric_name} {row[recipe.metric]:.2f} on {row['split']}",
             reporter=reporter,
             before_keeping=training.flush_table,
         )
@@ -240,7 +246,7 @@ def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) 
 
 
 def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: Progress) -> dict[str, Any]:
-    best = max(progress.rows, key=lambda row: float(row["top1"]))
+    best = max(progress.rows, key=lambda row: float(row[training.recipe.metric]))
     unlabelled = training.train_set.size - len(training.supply.labelled)
     return {
         "finished": True,

@@ -47,6 +47,8 @@ def about_student(recipe: Recipe, network: nn.Module, parts: Mapping[str, Any], 
         "sees": preprocess_of(train_set).to_dict(),
         "parts": dict(parts),
     }
+    if recipe.task == "multilabel":  # each logit is a yes or no of its own
+        about["task"] = recipe.task
     return about | {"config": network.config} if isinstance(network, LogitsAlone) else about
 
 
@@ -65,7 +67,8 @@ def made_and_measured(recipe: Recipe, summary: Mapping[str, Any], samples: int) 
         "decant": version_of("decant-kd"),
         "torch": version_of("torch"),
     }
-    measured = {name: last[name] for name in ("split", "epoch", "top1", "top5", "loss", "agreement", "samples")}
+    scores = ("top1", "top5", "agreement") if recipe.task == "classification" else ("map", "classes", "f1", "exact")
+    measured = {name: last[name] for name in ("split", "epoch", "loss", "samples", *scores)}
     return {"weights": summary["evaluated"], "made": made, "measured": measured}
 
 

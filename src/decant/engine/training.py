@@ -23,6 +23,7 @@ from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.meter import AfterStep, Meter
+from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.optim import MovingAverage, make_optimizer
 from decant.engine.parallel import AllProcesses, Parallel
 from decant.engine.places import Places
@@ -207,10 +208,12 @@ class Training:
         if (kept := KEPT_TYPES[self.recipe.train.weights_type]) is not None:
             round_weights(self.deployed, kept)
 
-    def evaluate(self) -> Score:
+    def evaluate(self) -> Score | MultilabelScore:
         """The deployed network on the images it is judged on."""
         self.parallel.share_buffers(self.deployed)  # it is the first process's network that is judged, and saved
         channels_last, choice = self.recipe.train.channels_last, None
+        if self.recipe.task == "multilabel":
+            return evaluate_multilabel(self.deployed, self.judged, self.parallel, channels_last=channels_last)
         if (teacher := self._teacher) is not None:
             if self.judged.name not in teacher.choices:  # one pass serves all runs that share the teacher
                 network = teacher.network.to(self.parallel.device)

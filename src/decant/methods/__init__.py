@@ -2,6 +2,15 @@
 
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
+from decant.methods.bernoulli import (
+    MULTILABEL_METHODS,
+    Bernoulli,
+    BernoulliDKD,
+    BernoulliDKDSettings,
+    BernoulliKD,
+    BernoulliKDSettings,
+    BernoulliSettings,
+)
 from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
 from decant.methods.crld import CRLD, CRLDSettings
@@ -77,6 +86,7 @@ __all__ = [
     "KDSVD",
     "METHODS",
     "MLKD",
+    "MULTILABEL_METHODS",
     "NCKD",
     "ND",
     "NKD",
@@ -90,6 +100,12 @@ __all__ = [
     "TTM",
     "VID",
     "ATSettings",
+    "Bernoulli",
+    "BernoulliDKD",
+    "BernoulliDKDSettings",
+    "BernoulliKD",
+    "BernoulliKDSettings",
+    "BernoulliSettings",
     "CRDSettings",
     "CRLDSettings",
     "CTKDSettings",

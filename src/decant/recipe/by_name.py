@@ -7,7 +7,7 @@ from pydantic import Field, GetCoreSchemaHandler, PydanticSchemaGenerationError,
 from pydantic_core import CoreSchema, core_schema
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, ComposedSettings
+from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings
 from decant.recipe.own_code import Open, is_own
 from decant.recipe.own_methods import settings_class
 from decant.recipe.own_networks import TAGS
@@ -20,7 +20,7 @@ class _ByName:
     """Tells pydantic to pick the settings class by the table's ``name``: one of ours, or one out of a file."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        classes = tuple(METHODS.values())
+        classes = (*METHODS.values(), *MULTILABEL_METHODS.values())
         ours = handler.generate_schema(Annotated[Union[classes], Field(discriminator="name")])  # noqa: UP007
         own = core_schema.with_info_plain_validator_function(_own_settings)
         one = core_schema.tagged_union_schema({TAGS[0]: ours, TAGS[1]: own}, _tag)

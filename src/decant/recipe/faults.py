@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS
+from decant.methods import METHODS, MULTILABEL_METHODS
 from decant.recipe.by_name import FORMS
 from decant.recipe.own_code import Open
 from decant.recipe.own_methods import settings_class
@@ -79,7 +79,7 @@ def _follow(
 def _variants(kind: Any) -> dict[str, Any]:
     """Name -> class, where the settings at this place are picked by name."""
     if kind is MethodSettings:
-        return dict(METHODS)
+        return METHODS | MULTILABEL_METHODS
     found = {}
     for option in get_args(kind):
         if dataclasses.is_dataclass(option):

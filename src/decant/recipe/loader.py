@@ -20,8 +20,8 @@ from decant.recipe.own_code import beside, code_files, loaded_by, refuse, trust
 from decant.recipe.settings import Recipe
 
 DEFAULT_TASK = "classification"
-TASKS = (DEFAULT_TASK, "detection")
-"""What recipes can teach; each task has a dataclass of its own."""
+TASKS = (DEFAULT_TASK, "multilabel", "detection")
+"""What recipes can teach; the last has a dataclass of its own."""
 
 
 class RecipeError(ValueError):
@@ -81,7 +81,8 @@ def recipe_as(
 ) -> Kind:
     """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
     task = values.get("task", DEFAULT_TASK) if isinstance(values, Mapping) else DEFAULT_TASK
-    if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
+    own = getattr(kind, "task", DEFAULT_TASK)
+    if (task == "detection") != (own == "detection") and task in TASKS:
         raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
     code = trust if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:

@@ -12,6 +12,7 @@ from decant.methods import ComposedSettings, SupervisedSettings
 from decant.models import Option, build_network, require_known_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings, method_settings
+from decant.recipe.multilabel import refuse_task
 from decant.recipe.own_networks import OfAFileToo
 from decant.recipe.training import MultiStep, TrainSettings
 
@@ -167,7 +168,7 @@ class Recipe:
         seed: decides initialisation and order, and the views too unless ``data.view_seed`` is given.
         compare: what `decant compare` runs.
         judged_on: the images on which every epoch is evaluated; "validation" is for choosing settings.
-        task: what is learned; picks the kind of recipe.
+        task: what is learned: one class of each sample, or with "multilabel" any number of them.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -180,7 +181,17 @@ class Recipe:
     seed: int = 0
     compare: CompareSettings = field(default_factory=CompareSettings)
     judged_on: Literal["test", "validation"] = "test"
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "multilabel"] = "classification"
+
+    @property
+    def metric(self) -> str:
+        """What a score is told by: "top1", or "map" (mean average precision) of several classes, in percent."""
+        return "top1" if self.task == "classification" else "map"
+
+    @property
+    def metric_name(self) -> str:
+        """The same in words."""
+        return "top-1" if self.task == "classification" else "mean average precision"
 
     @property
     def trained(self) -> "Recipe":
@@ -217,6 +228,7 @@ class Recipe:
                 "data.all_strong shows the teacher views of which an image has too many to keep the answers in a "
                 'table: train.teacher_cache = "none" is for it'
             )
+        refuse_task(self)
         if self.train.mixes_labels:
             self._refuse_mixed_labels()
         if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):

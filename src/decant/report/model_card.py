@@ -29,8 +29,11 @@ import decant
 
 student = decant.load_student("student.safetensors")
 logits = student.network(student.preprocess("picture.jpg")[None])
-print(student.classes[logits.argmax()])
+print({says})
 ```"""
+
+_ONE = "student.classes[logits.argmax()]"
+_SEVERAL = "[name for name, logit in zip(student.classes, logits[0]) if logit > 0]"
 
 _LICENCE = (
     "To be filled in by whoever publishes this student. What may decide it: the licence of the training data, of the "
@@ -65,7 +68,7 @@ def model_card(
         _HEADER,
         f"# {about['network']} for {len(classes)} classes",
         f"A {_taught(about['made'])}. Made with Decant.",
-        section("Use", _USE),
+        section("Use", _USE.format(says=_SEVERAL if about.get("task") == "multilabel" else _ONE)),
         section("What it sees", bullets(_sees(about["sees"]))),
         section("How it was made", f"```\n{command.strip()}\n```\n\n{bullets(_made(about, environment or {}))}"),
         section("How it was measured", _measured(about["measured"], comparison)),
@@ -177,13 +180,7 @@ def _made(about: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]
 
 
 def _measured(measured: Mapping[str, Any], comparison: Comparison | None) -> str:
-    rows = [
-        ["top-1, %", f"{measured['top1']:.2f}"],
-        ["top-5, %", "-" if measured["top5"] is None else f"{measured['top5']:.2f}"],
-        ["cross-entropy, nats", f"{measured['loss']:.4f}"],
-        ["same class as the teacher, %", "-" if measured["agreement"] is None else f"{measured['agreement']:.2f}"],
-    ]
-    table = markdown_table(["this student", ""], rows, [False, True])
+    table = markdown_table(["this student", ""], _scores(measured), [False, True])
     told = (
         f"On {measured['samples']:,} {measured['split']} images, after the last epoch ({measured['epoch']}).\n\n{table}"
     )
@@ -194,6 +191,22 @@ def _measured(measured: Mapping[str, Any], comparison: Comparison | None) -> str
         f"{told}\nAll students of its comparison (seeds {seeds}; this one is the first of {_shown(comparison)}):\n\n"
         f"{comparison_markdown(comparison)}\n{bullets(list(verdict(comparison).lines))}"
     )
+
+
+def _scores(measured: Mapping[str, Any]) -> list[list[str]]:
+    if "map" in measured:  # any number of classes to a picture
+        return [
+            [f"mean average precision over {measured['classes']} classes, %", f"{measured['map']:.2f}"],
+            ["F1 of all yes and no, %", f"{measured['f1']:.2f}"],
+            ["every class right, %", f"{measured['exact']:.2f}"],
+            ["binary cross-entropy, nats", f"{measured['loss']:.4f}"],
+        ]
+    return [
+        ["top-1, %", f"{measured['top1']:.2f}"],
+        ["top-5, %", "-" if measured["top5"] is None else f"{measured['top5']:.2f}"],
+        ["cross-entropy, nats", f"{measured['loss']:.4f}"],
+        ["same class as the teacher, %", "-" if measured["agreement"] is None else f"{measured['agreement']:.2f}"],
+    ]
 
 
 def _limits(about: Mapping[str, Any], comparison: Comparison | None) -> list[str]:

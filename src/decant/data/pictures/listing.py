@@ -52,7 +52,7 @@ class Listing:
         return digest.hexdigest()
 
 
-def list_pictures(root: Path) -> Listing:
+def list_pictures(root: Path, *, several: bool = False) -> Listing:
     """The pictures of a folder or table; files are looked up, none is opened.
 
     - A folder whose subfolders are classes, or are ``train`` and ``val`` and/or ``test`` with classes below. Pictures
@@ -60,23 +60,26 @@ def list_pictures(root: Path) -> Listing:
     - A ``.csv`` or ``.tsv`` file with columns ``path`` (relative to the table) and ``label``, and ``split`` if wanted;
       without a header, path and label.
 
-    Class names are compared in Unicode's composed form (NFC), because file systems differ in it.
+    Class names are compared in Unicode's composed form (NFC), because file systems differ in it. With ``several``, a
+    picture has any number of classes: of a table alone, in which a label is ``cat|dog``, or empty for none.
 
     Raises:
         FileNotFoundError: there is no such folder or table.
         ValueError: fewer than two classes; a link that leads back to a folder around it; a table without its columns.
     """
+    if several and root.is_dir():
+        raise ValueError(f"{root}: of several classes to a picture, give a .csv or .tsv file of path,label|label2")
     if root.is_dir():
         listing = _list_folder(root)
     elif root.is_file() and root.suffix.lower() in _TABLES:
-        listing = _list_table(root)
+        listing = _list_table(root, several)
     elif root.exists():
         raise ValueError(f"{root}: expected a folder of class folders, or a .csv or .tsv file of path,label")
     else:
         raise FileNotFoundError(
             f"{root}: there is no such folder or table; give a folder of class folders, or a .csv or .tsv of path,label"
         )
-    if len(listing.labels) < 2:
+    if len(listing.labels) < 2 and not several:
         raise ValueError(
             f"{root}: expected at least two classes, a folder each; found {', '.join(listing.labels) or 'none'}"
         )
@@ -168,7 +171,7 @@ class _Walk:
                 self.aside += 1
 
 
-def _list_table(table: Path) -> Listing:
+def _list_table(table: Path, several: bool) -> Listing:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file, delimiter=_TABLES[table.suffix.lower()]) if row]
@@ -186,7 +189,7 @@ def _list_table(table: Path) -> Listing:
                 f"{table}, row {number}: expected {len(header)} cells ({', '.join(header)}), got {len(row)}: {row}"
             )
         cells = dict(zip(header, map(str.strip, row), strict=True))
-        if not cells["path"] or not cells["label"]:
+        if not cells["path"] or not (cells["label"] or several):
             raise ValueError(f"{table}, row {number}: a path and a label are needed, got {row}")
         label, word = unicodedata.normalize("NFC", cells["label"]), cells.get("split", "").lower()
         if word and word not in PARTS:

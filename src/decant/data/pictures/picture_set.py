@@ -28,7 +28,8 @@ class PictureSet:
         root: what the files are below.
         files: their paths, (N,), as the file system's bytes: one block of memory that worker processes share.
         bytes: their sizes, (N,), int64.
-        target: class index of each or ``UNLABELLED``, (N,), int64, on the device where batches will be.
+        target: class index of each or ``UNLABELLED``, (N,), int64, on the device where batches will be; or (N, C), 1
+            where a picture has a class and 0 where not, where it has any number of them.
         classes: class names, by class index.
         name: what to call it in messages and records.
         settings: how pictures become images.
@@ -95,7 +96,7 @@ class PictureSet:
         digest = hashlib.sha256(repr((self.size, self.classes)).encode("utf-8", "surrogateescape"))
         digest.update(b"\n".join(self.files.tolist()))
         digest.update(self.bytes.astype("<i8").tobytes())
-        digest.update(self.target.cpu().numpy().astype("<i8").tobytes())
+        digest.update(self.target.cpu().numpy().astype("<i8").tobytes())  # also of (N, C): 0 and 1
         return digest.hexdigest()
 
     def path(self, index: int) -> Path:
