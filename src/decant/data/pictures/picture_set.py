@@ -105,7 +105,9 @@ class PictureSet:
 
 def streamed_batches(pictures: PictureSet, views: PictureViews, order: EpochOrder, start: int) -> Iterator[Batch]:
     """The batches of an epoch from its ``start``-th on."""
-    jobs = _Cut(pictures, order.index, order.view_ids, order.batch_size, views.flip)
+    size = pictures.settings.training_size(order.epoch)
+    seen = replace(pictures, settings=replace(pictures.settings, size=size, sizes=(), resize=None))
+    jobs = _Cut(seen, order.index, order.view_ids, order.batch_size, views.flip)
     steps, weak = range(start, order.steps), len(order.view_ids) - order.strong_views
     for step, pixels in zip(steps, _streamed(jobs, steps), strict=True):
         part = order.part(step)
