@@ -12,7 +12,8 @@ import torch
 
 from decant.data.label_noise import with_label_noise
 from decant.data.pictures.check import Checked, check, listed
-from decant.data.pictures.listing import Entry, Listing, list_pictures
+from decant.data.pictures.find import find_pictures
+from decant.data.pictures.listing import Entry, Listing
 from decant.data.pictures.picture_set import PictureSet
 from decant.data.settings import DataSettings
 from decant.data.stratify import cut_training_set
@@ -42,7 +43,7 @@ def load_pictures(
     cache: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
-    """The pictures of a folder or table that can be read, in parts.
+    """The pictures of a folder, a table or tar files that can be read, in parts.
 
     Where a test part is named, it is the test set; else the validation part is; else ``settings.pictures.test`` of each
     class is drawn by a hash of the pictures' paths, at least one and never all, so that a picture that is added or
@@ -51,7 +52,7 @@ def load_pictures(
 
     Args:
         settings: how pictures become images, and how the training part is cut.
-        root: the folder, or the .csv or .tsv file; see :func:`decant.data.pictures.listing.list_pictures`.
+        root: the folder, or the .csv, .tsv or .tar file; see :func:`decant.data.pictures.find.find_pictures`.
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
@@ -67,7 +68,7 @@ def load_pictures(
         raise ValueError(
             "pictures are read from a folder: pass root, a folder of class folders or a .csv of path,label"
         )
-    listing = list_pictures(root)
+    listing = find_pictures(root, cache=cache)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
     parts = _parts(readable, settings.pictures.test)
@@ -77,7 +78,7 @@ def load_pictures(
         say(line)
 
     def made(part: str, name: str) -> PictureSet:
-        return _picture_set(listing.root, parts[part], classes, f"{root.stem}/{name}", settings, workers).to(device)
+        return _picture_set(listing, parts[part], classes, f"{root.stem}/{name}", settings, workers).to(device)
 
     train, test = made("train", "train"), made("test", "test")
     if not parts["val"]:
@@ -167,11 +168,16 @@ def _some(names: Sequence[str], shown: int = 10) -> str:
 
 
 def _picture_set(
-    root: Path, entries: Sequence[Entry], classes: tuple[str, ...], name: str, settings: DataSettings, workers: int
+    listing: Listing,
+    entries: Sequence[Entry],
+    classes: tuple[str, ...],
+    name: str,
+    settings: DataSettings,
+    workers: int,
 ) -> PictureSet:
     number = {label: place for place, label in enumerate(classes)}
     return PictureSet(
-        root=root,
+        root=listing.root,
         files=np.array([os.fsencode(entry.path) for entry in entries]),
         bytes=np.array([entry.bytes for entry in entries], dtype=np.int64),
         target=torch.tensor([number[entry.label] for entry in entries]),
@@ -179,4 +185,5 @@ def _picture_set(
         name=name,
         settings=settings.pictures,
         workers=workers,
+        store=listing.store,
     )
