@@ -30,8 +30,10 @@ from decant.cli.options import (
     SetOption,
     TeachersOption,
     ThreadsOption,
+    TrackOption,
     TrustOption,
     WorkersOption,
+    trackers_of,
     use_threads,
     workers_of,
 )
@@ -91,6 +93,7 @@ def train(
     cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -103,7 +106,9 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep)
+    places = Places(
+        teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, trackers_of(track)
+    )
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
@@ -138,6 +143,7 @@ def compare(
     workers: WorkersOption = None,
     cache: CacheOption = None,
     table_on_device: OnDeviceOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
@@ -156,7 +162,8 @@ def compare(
     asked = Asked(
         settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
     )
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    tracked = trackers_of(track)
+    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, track=tracked)
     compare_and_write(asked, places, console())
 
 

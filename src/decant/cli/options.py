@@ -37,6 +37,9 @@ CacheOption = Annotated[
 KeepOption = Annotated[
     int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
 ]
+TrackOption = Annotated[
+    str, typer.Option("--track", help="Also tell the numbers to these: tensorboard,wandb,mlflow.", metavar="NAMES")
+]
 
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 """The question that Decant is about: does distillation help, and does decoupling?"""
@@ -50,6 +53,11 @@ KEEP = 2
 def workers_of(wanted: int | None) -> int:
     """How many processes read pictures; no result depends on it."""
     return min(8, os.cpu_count() or 1) if wanted is None else wanted
+
+
+def trackers_of(names: str) -> tuple[str, ...]:
+    """The names in a comma-separated list, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def use_threads(threads: int | None) -> None:
