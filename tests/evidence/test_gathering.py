@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,8 +173,9 @@ def test_a_comparison_that_says_other_than_its_runs_is_told(tmp_path: Path) -> N
     told = json.loads((folder / "comparison.json").read_text())
     told["results"][2]["runs"][1]["last"] = 99.0
     (folder / "comparison.json").write_text(json.dumps(told))
-    write_run(folder / "dkd" / "seed-3", settings=DKD, seed=3, teacher=TEACHER)
+    write_run(folder / "dkd" / "seed-3", settings=DKD, seed=3, teacher=TEACHER, finished=False)
     gathered = gather([folder])
+    assert gathered.groups[0].under_way
     assert "comparison.json says top-1 99.0, metrics.jsonl 92.25" in reasons(gathered, folder / "dkd" / "seed-1")
     assert "knows nothing of it" in reasons(gathered, folder / "dkd" / "seed-3")
 
@@ -202,17 +206,36 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(gathered.groups[0].every_run) == 8
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_folders_of_another_user_are_told(tmp_path: Path) -> None:
-    folder = write_comparison(tmp_path / "pair", ended=False)
-    locked = folder / "dkd"
-    locked.chmod(0)
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Inside, a user without rights, where this one is root, who may read everything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
     try:
-        gathered = gather([tmp_path])
+        yield
     finally:
-        locked.chmod(0o755)
-    assert "Permission denied" in reasons(gathered, locked)
-    assert list(gathered.groups[0].runs) == ["kd-matched", "supervised"]
+        os.seteuid(0)
+
+
+def test_folders_of_another_user_are_told() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to other users
+        Path(name).chmod(0o755)
+        folder = write_comparison(Path(name) / "pair", ended=False)
+        locked = [folder / "dkd", folder / "supervised" / "seed-1", Path(name) / "closed"]
+        locked[2].mkdir()
+        for path in locked:
+            path.chmod(0)
+        try:
+            with another_user():
+                gathered = gather([Path(name)])
+        finally:
+            for path in locked:
+                path.chmod(0o755)
+    assert all("Permission denied" in reasons(gathered, path) for path in locked)
+    runs = {method: [run.seed for run in runs] for method, runs in gathered.groups[0].runs.items()}
+    assert runs == {"kd-matched": [0, 1, 2], "supervised": [0, 2]}
 
 
 def test_a_study_comes_with_the_runs_that_it_shares(tmp_path: Path) -> None:

@@ -121,7 +121,11 @@ def test_no_name_of_the_users_becomes_markup(tmp_path: Path) -> None:
     (folder / "comparison.json").write_text(json.dumps(told))
     write_run(tmp_path / "broken<b>", top1=(50.0,))
     (tmp_path / "broken<b>" / "recipe.json").write_text("{<b>")
-    write_run(tmp_path / "loose", method='x" onload="alert(1)', measured={"terms": {"<script>alert(1)</script>": 1.0}})
+    write_run(
+        tmp_path / "loose",
+        method='x" onload="alert(1)</script><script>alert(2)',
+        measured={"terms": {"<script>alert(1)</script>": 1.0}},
+    )
     text = report_html(gather([tmp_path]), library=LIBRARY, onlooker=Staged())
     shown = Page(text)
     assert len(shown.scripts) == 3

@@ -31,10 +31,12 @@ from decant.cli.options import (
     ShardOption,
     TeachersOption,
     ThreadsOption,
+    TrackOption,
     TrustOption,
     UnlabelledOption,
     WorkersOption,
     refuse_unused,
+    trackers_of,
     use_threads,
     workers_of,
 )
@@ -100,6 +102,7 @@ def train(
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
     shard: ShardOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -113,7 +116,17 @@ def train(
     use_threads(threads)
     folder = out or _default_folder(path)
     places = Places(
-        teachers, data, device, download, table_on_device, workers_of(workers), cache, keep, shard, unlabelled
+        teachers,
+        data,
+        device,
+        download,
+        table_on_device,
+        workers_of(workers),
+        cache,
+        keep,
+        shard=shard,
+        unlabelled=unlabelled,
+        track=trackers_of(track),
     )
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
@@ -151,6 +164,7 @@ def compare(
     cache: CacheOption = None,
     unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
@@ -175,7 +189,15 @@ def compare(
         settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
     )
     places = Places(
-        teachers, data, device, download, table_on_device, workers_of(workers), cache, unlabelled=unlabelled
+        teachers,
+        data,
+        device,
+        download,
+        table_on_device,
+        workers_of(workers),
+        cache,
+        unlabelled=unlabelled,
+        track=trackers_of(track),
     )
     compare_and_write(asked, places, console())
 

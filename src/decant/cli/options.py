@@ -44,6 +44,9 @@ UnlabelledOption = Annotated[
 KeepOption = Annotated[
     int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
 ]
+TrackOption = Annotated[
+    str, typer.Option("--track", help="Also tell the numbers to these: tensorboard,wandb,mlflow.", metavar="NAMES")
+]
 
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 """The question that Decant is about: does distillation help, and does decoupling?"""
@@ -63,6 +66,11 @@ def refuse_unused(unlabelled: Path | None, asked_for: bool) -> None:
     """Raise ValueError for pictures without labels that the recipe does not ask for: they decide what is trained."""
     if unlabelled is not None and not asked_for:
         raise ValueError("--unlabelled is given, but the recipe does not ask for it: add --set data.unlabelled=true")
+
+
+def trackers_of(names: str) -> tuple[str, ...]:
+    """The names in a comma-separated list, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def use_threads(threads: int | None) -> None:

@@ -1,9 +1,8 @@
 """Student, teacher and methods as one module: the step of training a detector that learns from another."""
 
-import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from decant.detection.observe import (
     require_detector,
     sampled_classes,
 )
+from decant.detection.with_teacher import WithTeacher
 from decant.interfaces import Outputs
 from decant.methods import weighted_total
 
@@ -40,7 +40,7 @@ class DetectionLoss(NamedTuple):
     terms: dict[str, Tensor]
 
 
-class RCNNDistiller(nn.Module):
+class RCNNDistiller(WithTeacher):
     """A two-stage detector learning from a frozen one; ``forward`` returns the loss and its terms.
 
     The student trains as it always does, and its own losses are part of the total. The teacher looks at the regions
@@ -86,13 +86,7 @@ class RCNNDistiller(nn.Module):
         teacher_classes: Sequence[str] | None = None,
         folded: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__()
         require_detector(student, "student")
-        self.student = student
-        # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
-        self._teacher: tuple[nn.Module, ...] = ()
-        self.class_map: ClassMap | None = None
-        self.levels: tuple[Level, ...] = ()
         chosen = [_settings(method) for method in methods]
         if teacher is None:
             if chosen:
@@ -101,7 +95,11 @@ class RCNNDistiller(nn.Module):
             require_detector(teacher, "teacher")
             if teacher is student:
                 raise ValueError("student and teacher are the same module; the teacher must be a detector of its own")
-            self._teacher = (teacher.eval().requires_grad_(False),)
+        super().__init__(teacher)
+        self.student = student
+        self.class_map: ClassMap | None = None
+        self.levels: tuple[Level, ...] = ()
+        if teacher is not None:
             self._match(student_classes, teacher_classes, folded)
         self.methods = nn.ModuleList(
             method if isinstance(method, DetectionMethod) else method.build(self.levels) for method in chosen
@@ -110,11 +108,6 @@ class RCNNDistiller(nn.Module):
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"several of the methods have terms of the names {doubled}; use each method once")
         self._warms_up = self.weights(0.0) != self.weights(_LATE)
-
-    @property
-    def teacher(self) -> nn.Module | None:
-        """The frozen detector, as it was given; None where there is none."""
-        return self._teacher[0] if self._teacher else None
 
     def weights(self, epoch: float) -> dict[str, float]:
         """The weight of every term of the methods after ``epoch`` completed epochs; the detector's own have 1."""
@@ -154,10 +147,6 @@ class RCNNDistiller(nn.Module):
             weights |= self.weights(epoch)
         return DetectionLoss(weighted_total(terms, weights), {name: term.detach() for name, term in terms.items()})
 
-    def copy(self) -> Self:
-        """A copy with weights of its own that shares the teacher."""
-        return copy.deepcopy(self, {id(self._teacher): self._teacher})
-
     @property
     def _methods(self) -> list[DetectionMethod]:
         return [method for method in self.methods if isinstance(method, DetectionMethod)]
@@ -168,11 +157,7 @@ class RCNNDistiller(nn.Module):
             raise RuntimeError(
                 "the student ran without its region proposals or its box head; is it compiled or scripted?"
             )
-        (teacher,) = self._teacher
-        if any(
-            module.training for module in teacher.modules()
-        ):  # whoever holds the teacher as well may have switched it
-            teacher.eval()
+        teacher = self._teacher_in_eval()
         target = sampled_classes(self.student, step)
         with torch.no_grad():
             levels = pyramid(teacher, renormalised(step.images, step.sizes, self.student.transform, teacher.transform))
@@ -220,13 +205,6 @@ class RCNNDistiller(nn.Module):
                 "student_classes= and teacher_classes=, their names"
             )
         self.levels = common_levels(ours, theirs)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # `.to()`, `.cuda()`, `.double()` end here: the teacher follows although it is not a submodule.
-        moves: list[Callable[..., Any]] = [super()._apply, *(teacher._apply for teacher in self._teacher)]
-        for move in moves:
-            move(fn, recurse)
-        return self
 
 
 def _settings(method: str | DetectionMethodSettings | DetectionMethod) -> DetectionMethodSettings | DetectionMethod:

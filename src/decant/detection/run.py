@@ -26,6 +26,7 @@ from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
 from decant.engine.teacher import teacher_folder
+from decant.engine.tracking import tracking_of
 from decant.engine.training import own_random_state
 
 
@@ -67,7 +68,8 @@ def train_detector(
         raise ValueError("detectors are not divided among processes; leave out --shard")
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel, places.keep)
+    tracking = tracking_of(recipe, out, places, reporter.say)
+    folder = RunFolder(out, recipe, parallel, places.keep, tracking)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")

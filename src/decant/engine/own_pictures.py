@@ -159,7 +159,9 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
     student = _student_recipe(wanted)
     weights = str(wanted.teacher_weights.resolve()) if wanted.teacher_weights is not None else None
     if weights is not None or wanted.pretrained:
-        known = read_about(Path(weights)).get("classes") if weights is not None else classes_of(wanted.teacher)
+        known = (
+            classes_of(wanted.teacher, like=classes) if weights is None else read_about(Path(weights)).get("classes")
+        )
         if known is not None and set(classes) <= set(known):
             source = _network(TeacherSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained)
             return with_changes(replace(student, teacher=source), wanted.changes)

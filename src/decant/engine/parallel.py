@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 from accelerate.utils import GradientAccumulationPlugin, broadcast, gather_object
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -18,6 +19,16 @@ from decant.engine.blocks import blocks_of
 Item = TypeVar("Item")
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+_TRACKERS = {"tensorboard": TensorBoardTracker, "wandb": WandBTracker, "mlflow": MLflowTracker}
+
+
+def started_tracker(kind: str, title: str, /, **settings: Any) -> Any:
+    """One of accelerate's trackers, at work; ``settings`` are those that it hands to its service."""
+    tracker = _TRACKERS[kind](title, **settings)
+    tracker.start()
+    return tracker
 
 
 def is_main_process() -> bool:

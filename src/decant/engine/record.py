@@ -27,6 +27,7 @@ from decant.engine.environment import describe_environment
 from decant.engine.meter import NonFiniteStep
 from decant.engine.parallel import Parallel
 from decant.engine.resume_states import KEPT, ResumeStates
+from decant.engine.tracking import Tracking
 from decant.recipe import AnyRecipe, RecipeError, code_files, named_code, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
@@ -75,16 +76,25 @@ class RunFolder:
         recipe: what runs in it.
         parallel: says which process writes, and on what it runs.
         keep: how many resume states are kept while it runs.
+        tracking: what else is told each line of metrics.jsonl; None for nothing.
 
     Raises:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel, keep: int = KEPT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipe: AnyRecipe,
+        parallel: Parallel,
+        keep: int = KEPT,
+        tracking: Tracking | None = None,
+    ) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
         self._parallel = parallel
+        self._tracking = tracking
         self.states = ResumeStates(path, keep)
         self._metrics = path / "metrics.jsonl"
         self._environment = path / "environment.json"
@@ -101,7 +111,11 @@ class RunFolder:
             yield
             return
         with held_alone(self.path):
-            yield
+            try:
+                yield
+            finally:
+                if self._tracking is not None:
+                    self._tracking.end()
 
     def begin(self, rows: Sequence[dict[str, Any]]) -> None:
         """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
@@ -113,6 +127,8 @@ class RunFolder:
             self._write_environment()
             # Lines after the resume point are of epochs that run again.
             write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+            if self._tracking is not None:
+                self._tracking.begin(rows)
         self._parallel.wait()
 
     def moved(self) -> list[str]:
@@ -133,6 +149,8 @@ class RunFolder:
         if self.main:
             with told_of_full_disk(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+            if self._tracking is not None:
+                self._tracking.add(row)
 
     def save_resume_state(self, steps: int, state: dict[str, Any]) -> None:
         """Keep what resuming needs after so many batches."""

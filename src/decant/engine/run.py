@@ -19,6 +19,7 @@ from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
 from decant.engine.student_file import about_student, made_and_measured
 from decant.engine.teacher import Teacher, averaged, load_teacher, teacher_folder
+from decant.engine.tracking import tracking_of
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.recipe import Recipe, TeacherSettings
 
@@ -60,7 +61,8 @@ def train(
     """
     parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel, places.keep)
+    tracking = tracking_of(recipe, out, places, reporter.say)
+    folder = RunFolder(out, recipe, parallel, places.keep, tracking)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")

@@ -107,7 +107,7 @@ def load_teacher(path: Path | None, settings: TeacherSettings, images: Images, *
     about = {} if path is None else read_about(path)
     names = settings.classes or about.get("classes")
     if path is None:
-        names = names or classes_of(settings.network)
+        names = names or classes_of(settings.network, like=images.classes)
         if names is None:
             raise ValueError(
                 f"the classes of {settings.network}'s own weights are not known; name them in teacher.classes"
@@ -204,7 +204,7 @@ def untrained(settings: TeacherSettings, images: Images) -> Teacher:
         sources = settings.sources
         return averaged([untrained(source, images) for source in sources], [source.share for source in sources])
     about = {} if settings.weights is None or _missing(settings) else read_about(Path(settings.weights))
-    known = classes_of(settings.network) if settings.pretrained else None
+    known = classes_of(settings.network, like=images.classes) if settings.pretrained else None
     names = settings.classes or about.get("classes") or known or images.classes
     if settings.recipe is not None:
         network = fresh_student(settings.recipe, images)

@@ -26,10 +26,11 @@ from decant.models.unlike import (
     resighted,
 )
 from decant.models.weights import load_all_but_head, load_weights
-from decant.models.zoo import TINY, ZOO, create, require_network
+from decant.models.zoo import IMAGENET, TINY, ZOO, create, require_network
 
 __all__ = [
     "COLLECTIONS",
+    "IMAGENET",
     "TINY",
     "ZOO",
     "AveragedTeachers",

@@ -247,6 +247,11 @@ class Recipe:
                 'train.teacher_cache = "views" keeps logits by view, but random windows of pictures are never met '
                 'twice; leave it at "none"'
             )
+        if self.data.name == "pictures" and self.data.pictures.sizes and (self.train.compile or self.data.all_strong):
+            raise ValueError(
+                "data.pictures.sizes changes the images' size, which train.compile and data.all_strong are made for: "
+                "leave out the one or the other"
+            )
         for name, optimizer in self.compare.optimizers.items():
             method_settings(name, self.method, self.compare)
             replace(self.train, optimizer=optimizer)  # refuses what does not go with the momentum

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -26,8 +26,8 @@ class Decoded(NamedTuple):
     kind: str
 
 
-def decode(path: Path) -> Decoded:
-    """The picture of a file as 8-bit RGB.
+def decode(path: Path | BinaryIO) -> Decoded:
+    """The picture of a file, or of bytes, as 8-bit RGB.
 
     Turned the way its EXIF data say; transparent parts over white; 16-bit grey scaled by 255 / 65535; grey, palette and
     CMYK as Pillow converts them (no colour profile is applied); the first of several frames.

@@ -5,12 +5,13 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from decant.data.pictures.decode import SUFFIXES
+from decant.data.pictures.store import Files, Store
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Name of a folder, or word in a table's ``split`` column -> part."""
@@ -36,6 +37,7 @@ class Listing:
         labels: every class that is named, also those without a picture, sorted.
         lost: path -> why there is no file to read.
         notes: what was left aside, for people.
+        store: what the paths are paths in.
     """
 
     root: Path
@@ -43,6 +45,7 @@ class Listing:
     labels: tuple[str, ...]
     lost: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    store: Store = field(default_factory=Files)
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of all paths, sizes and labels: the same data give the same, wherever they lie."""
@@ -79,10 +82,8 @@ def list_pictures(root: Path, *, several: bool = False) -> Listing:
         raise FileNotFoundError(
             f"{root}: there is no such folder or table; give a folder of class folders, or a .csv or .tsv of path,label"
         )
-    if len(listing.labels) < 2 and not several:
-        raise ValueError(
-            f"{root}: expected at least two classes, a folder each; found {', '.join(listing.labels) or 'none'}"
-        )
+    if not several:
+        require_two_classes(root, listing.labels)
     return listing
 
 
@@ -93,6 +94,12 @@ def pictures_below(folder: Path) -> list[Path]:
         ValueError: a link that leads back to a folder around it.
     """
     return [folder / path for path, _ in _Walk(folder).pictures(".")]
+
+
+def require_two_classes(root: Path, labels: Sequence[str]) -> None:
+    """Raise ValueError where there is nothing to tell apart."""
+    if len(labels) < 2:
+        raise ValueError(f"{root}: expected at least two classes, a folder each; found {', '.join(labels) or 'none'}")
 
 
 def _list_folder(root: Path) -> Listing:

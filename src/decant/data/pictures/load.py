@@ -14,7 +14,8 @@ from torch import Tensor
 from decant.data.hidden_labels import with_hidden_labels
 from decant.data.label_noise import with_label_noise
 from decant.data.pictures.check import Checked, check, listed
-from decant.data.pictures.listing import Entry, Listing, list_pictures
+from decant.data.pictures.find import find_pictures
+from decant.data.pictures.listing import Entry, Listing
 from decant.data.pictures.multilabel import labels_of, multi_hot, refuse_unfit
 from decant.data.pictures.picture_set import PictureSet
 from decant.data.pictures.unlabelled import with_unlabelled
@@ -48,7 +49,7 @@ def load_pictures(
     several: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
-    """The pictures of a folder or table that can be read, in parts.
+    """The pictures of a folder, a table or tar files that can be read, in parts.
 
     Where a test part is named, it is the test set; else the validation part is; else ``settings.pictures.test`` of each
     class is drawn by a hash of the pictures' paths, at least one and never all, so that a picture that is added or
@@ -57,7 +58,7 @@ def load_pictures(
 
     Args:
         settings: how pictures become images, and how the training part is cut.
-        root: the folder, or the .csv or .tsv file; see :func:`decant.data.pictures.listing.list_pictures`.
+        root: the folder, or the .csv, .tsv or .tar file; see :func:`decant.data.pictures.find.find_pictures`.
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
@@ -79,7 +80,7 @@ def load_pictures(
         )
     if settings.unlabelled and unlabelled is None:
         raise ValueError("data.unlabelled asks for pictures without a label: say where they are, --unlabelled FOLDER")
-    listing = list_pictures(root, several=several)
+    listing = find_pictures(root, cache=cache, several=several)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
     parts = _parts(readable, settings.pictures.test)
@@ -94,9 +95,7 @@ def load_pictures(
 
     def made(part: str, name: str) -> PictureSet:
         target = (multi_hot if several else _indices)(parts[part], classes)
-        return _picture_set(listing.root, parts[part], target, classes, f"{root.stem}/{name}", settings, workers).to(
-            device
-        )
+        return _picture_set(listing, parts[part], target, classes, f"{root.stem}/{name}", settings, workers).to(device)
 
     def finished(train: PictureSet) -> PictureSet:
         train = with_hidden_labels(with_label_noise(train, settings), settings)
@@ -203,7 +202,7 @@ def _indices(entries: Sequence[Entry], classes: tuple[str, ...]) -> Tensor:
 
 
 def _picture_set(
-    root: Path,
+    listing: Listing,
     entries: Sequence[Entry],
     target: Tensor,
     classes: tuple[str, ...],
@@ -212,7 +211,7 @@ def _picture_set(
     workers: int,
 ) -> PictureSet:
     return PictureSet(
-        root=root,
+        root=listing.root,
         files=np.array([os.fsencode(entry.path) for entry in entries]),
         bytes=np.array([entry.bytes for entry in entries], dtype=np.int64),
         target=target,
@@ -220,4 +219,5 @@ def _picture_set(
         name=name,
         settings=settings.pictures,
         workers=workers,
+        store=listing.store,
     )

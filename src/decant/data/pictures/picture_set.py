@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from decant.data.order import EpochOrder, require_rank
 from decant.data.pictures.cut import PictureViews, centre, draws, view
 from decant.data.pictures.decode import UnreadablePictureError, decode
 from decant.data.pictures.settings import PictureSettings
+from decant.data.pictures.store import Files, Store
 from decant.data.pictures.workers import in_workers
 from decant.data.views import Normalise
 from decant.interfaces import Batch, DataFacts
@@ -34,6 +36,7 @@ class PictureSet:
         name: what to call it in messages and records.
         settings: how pictures become images.
         workers: processes that read and cut them; 0 for this one. It changes no batch.
+        store: what the paths are paths in.
     """
 
     root: Path
@@ -44,6 +47,7 @@ class PictureSet:
     name: str
     settings: PictureSettings
     workers: int = 0
+    store: Store = field(default_factory=Files)
 
     def __post_init__(self) -> None:
         """Refuse a set that no batch could be made of."""
@@ -100,13 +104,19 @@ class PictureSet:
         return digest.hexdigest()
 
     def path(self, index: int) -> Path:
-        """Where a picture is."""
+        """Where a picture is, for people."""
         return self.root / os.fsdecode(self.files[index])
+
+    def open(self, index: int) -> Path | BinaryIO:
+        """What a picture is read from."""
+        return self.store.open(self.root, os.fsdecode(self.files[index]))
 
 
 def streamed_batches(pictures: PictureSet, views: PictureViews, order: EpochOrder, start: int) -> Iterator[Batch]:
     """The batches of an epoch from its ``start``-th on."""
-    jobs = _Cut(pictures, order.index, order.view_ids, order.batch_size, views.flip)
+    size = pictures.settings.training_size(order.epoch)
+    seen = replace(pictures, settings=replace(pictures.settings, size=size, sizes=(), resize=None))
+    jobs = _Cut(seen, order.index, order.view_ids, order.batch_size, views.flip)
     steps, weak = range(start, order.steps), len(order.view_ids) - order.strong_views
     for step, pixels in zip(steps, _streamed(jobs, steps), strict=True):
         part = order.part(step)
@@ -155,8 +165,8 @@ class _Cut:
         for place, picture in enumerate(index):
             path = self.pictures.path(picture)
             try:
-                image = decode(path).image
-            except UnreadablePictureError as error:
+                image = decode(self.pictures.open(picture)).image
+            except (UnreadablePictureError, OSError) as error:
                 raise UnreadablePictureError(
                     f"{path} could be read when it was checked, but not now: {error}"
                 ) from error

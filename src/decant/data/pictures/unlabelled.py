@@ -11,6 +11,7 @@ import torch
 from decant.data.pictures.check import check, listed
 from decant.data.pictures.listing import Entry, list_unlabelled
 from decant.data.pictures.picture_set import PictureSet
+from decant.data.pictures.store import Files
 from decant.interfaces import UNLABELLED
 
 
@@ -33,9 +34,13 @@ def with_unlabelled(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: no picture in it can be read, or one of them carries a label elsewhere: a test picture would be
-            trained on.
+        ValueError: the labelled ones lie in shards; no picture in it can be read, or one of them carries a label
+            elsewhere: a test picture would be trained on.
     """
+    if not isinstance(train.store, Files):
+        raise ValueError(
+            f"pictures without a label go with a folder or a table of pictures; {train.root} holds shards: unpack them"
+        )
     listing = list_unlabelled(folder)
     theirs = {os.path.realpath(train.root / entry.path): entry.path for entry in labelled}
     for entry in listing.entries:
