@@ -61,11 +61,11 @@ def _features(facts: "MethodFacts") -> str:
 def _settings() -> Table:
     import inspect
 
-    from decant.methods import METHODS
+    from decant.methods import METHODS, MULTILABEL_METHODS
     from decant.recipe import KD_MATCHED
 
     table = Table("method", "settings (defaults)", "what it is", title="Settings of methods")
-    for name, settings in METHODS.items():
+    for name, settings in (METHODS | MULTILABEL_METHODS).items():
         values = {field: value for field, value in vars(settings()).items() if field != "name"}
         summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
         table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
