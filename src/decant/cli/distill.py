@@ -9,6 +9,7 @@ from rich.console import Console
 from decant.cli.options import (
     CacheOption,
     DeviceOption,
+    DownloadOption,
     SetOption,
     ThreadsOption,
     TrustOption,
@@ -19,7 +20,9 @@ from decant.cli.options import (
 
 
 def distill(
-    pictures: Annotated[Path, typer.Argument(help="A folder of class folders, or a .csv or .tsv of path,label.")],
+    pictures: Annotated[
+        Path, typer.Argument(help="A folder of class folders, a .csv or .tsv of path,label, tar files, or hf:NAME.")
+    ],
     teacher: Annotated[
         str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k, my_file.py:make ...")
     ],
@@ -50,6 +53,7 @@ def distill(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    download: DownloadOption = False,
     trust_code: TrustOption = False,
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
@@ -77,7 +81,7 @@ def distill(
         trust_code=trust_code,
     )
     console = Console()
-    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache)
+    places = Places(out / "teachers", pictures, device, download, workers=workers_of(workers), cache=cache)
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
     write_comparison(
         made.comparison, made.runs, command=f"decant distill PICTURES --teacher {teacher} --student {student}"

@@ -84,6 +84,7 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
                 device=parallel.device,
                 workers=places.workers,
                 cache=places.checks,
+                download=places.download,
                 say=(reporter or Reporter()).say,
             )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)

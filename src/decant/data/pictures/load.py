@@ -41,6 +41,7 @@ def load_pictures(
     device: torch.device | str = "cpu",
     workers: int = 0,
     cache: Path | None = None,
+    download: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
     """The pictures of a folder, a table or tar files that can be read, in parts.
@@ -52,10 +53,12 @@ def load_pictures(
 
     Args:
         settings: how pictures become images, and how the training part is cut.
-        root: the folder, or the .csv, .tsv or .tar file; see :func:`decant.data.pictures.find.find_pictures`.
+        root: the folder, the .csv, .tsv or .tar file, or ``hf:NAME``; see
+            :func:`decant.data.pictures.find.find_pictures`.
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
+        download: whether what ``hf:NAME`` lacks on this machine may be fetched.
         say: told what was found, line by line.
 
     Raises:
@@ -68,7 +71,7 @@ def load_pictures(
         raise ValueError(
             "pictures are read from a folder: pass root, a folder of class folders or a .csv of path,label"
         )
-    listing = find_pictures(root, cache=cache)
+    listing = find_pictures(root, cache=cache, download=download)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
     parts = _parts(readable, settings.pictures.test)
