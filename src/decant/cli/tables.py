@@ -110,7 +110,7 @@ def _data() -> Table:
     table = Table("data", "classes", "training", "test", "what it is", title="Data sets")
     for name, facts in DATASETS.items():
         table.add_row(name, str(facts.classes), f"{facts.train:,}", f"{facts.test:,}", facts.description)
-    table.add_row("pictures", "-", "-", "-", "your own: a folder of class folders, or a .csv or .tsv of path,label")
+    table.add_row("pictures", "-", "-", "-", "your own: class folders, a table of path,label, tar files, or hf:NAME")
     return table
 
 
