@@ -118,13 +118,13 @@ class Tracking:
 
     def _start(self, name: str, known: Mapping[str, str], done: int) -> Tracker:
         title = "-".join((*self._folder.resolve().parts[-2:], known["id"]))
-        project, settings = _PROJECT, dict[str, Any](run_name=title, run_id=known.get(name))
+        settings: dict[str, Any] = {"run_name": title, "run_id": known.get(name)}  # of MLflow
         if name == "tensorboard":
-            project, settings = title, {"logging_dir": str(self._files / name)}
-            settings |= {"purge_step": done + 1} if name in known else {}  # epochs that run again are shown once
+            # Epochs that run again are shown once.
+            settings = {"logging_dir": str(self._files / name)} | ({"purge_step": done + 1} if name in known else {})
         elif name == "wandb":
             settings = {"name": title, "id": known["id"], "resume": "allow", "dir": str(self._files)}
-        tracker: Tracker = started_tracker(name, project, **settings)
+        tracker: Tracker = started_tracker(name, title if name == "tensorboard" else _PROJECT, **settings)
         return tracker
 
     def add(self, row: Mapping[str, Any]) -> None:
