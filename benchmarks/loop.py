@@ -19,13 +19,14 @@ from benchmarks.reference import Reference
 from benchmarks.step import EPOCH, SETTINGS, reference_optimizer, with_statistics
 from benchmarks.timing import Contest, Row
 from decant.data import EpochOrder, Splits, load, plain_batches
+from decant.engine.distill_step import DistillStep
 from decant.engine.fit import fit_epoch
 from decant.engine.optim import make_optimizer
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.teacher import Teacher
-from decant.engine.training import DistillStep, Training
+from decant.engine.training import Training
 from decant.interfaces import MethodSettings
 from decant.methods import DKDSettings, SupervisedSettings
 from decant.models import create

@@ -40,6 +40,16 @@ def test_the_recipe_beside_an_example_trains(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "03_your_own_method.py").is_file()
 
 
+def test_the_network_of_an_example_trains_in_its_recipe(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "examples" / "04_network_of_a_recipe.toml"
+    command = [sys.executable, "-W", "error", "-m", "decant", "train", str(recipe), "--device", "cpu", "--trust-code"]
+    short = ["--set", "train.epochs=1", "--set", "teacher.recipe.train.epochs=1", "--out", "run"]
+    done = subprocess.run([*command, *short], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "04_network_of_a_recipe.py:make by dkd+sp on digits" in done.stdout
+    assert (tmp_path / "run" / "04_network_of_a_recipe.py").is_file()
+
+
 def test_the_method_of_an_example_is_dkd_where_it_checks_nothing() -> None:
     path = EXAMPLES[0].parent / "03_your_own_method.toml"
     settings: Any = load_recipe(path, ["method.wrong=1.0", "method.beta=3.0"], trust_code=True).method

@@ -1,6 +1,6 @@
 """Decant: knowledge distillation for PyTorch, built around Decoupled Knowledge Distillation."""
 
-from decant.engine import Distillation, Distilled, Distiller, distill
+from decant.engine import Distillation, Distilled, Distiller, LoadedStudent, distill, load_student
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Shapes
 from decant.losses import DKDTerms, chunked_linear_dkd_loss, dkd_loss, dkd_terms, kd_loss
 from decant.methods import METHODS, DKDSettings, KDSettings, SupervisedSettings
@@ -19,6 +19,7 @@ __all__ = [
     "Distilled",
     "Distiller",
     "KDSettings",
+    "LoadedStudent",
     "Method",
     "MethodSettings",
     "Outputs",
@@ -30,4 +31,5 @@ __all__ = [
     "dkd_loss",
     "dkd_terms",
     "kd_loss",
+    "load_student",
 ]

@@ -6,9 +6,12 @@ Shape legend, used everywhere: N samples, C classes, H x W pixels. Nothing here 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+UNLABELLED = -100
+"""Class index of a sample that carries no label; the one that torch's cross-entropy leaves out."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Batch:
 
     Attributes:
         images: one tensor (N, channels, H, W) per augmented view of the same samples.
-        target: class indices (N,), probabilities (N, C), or None where the samples carry no label.
+        target: class indices (N,), ``UNLABELLED`` for a sample that carries no label; probabilities (N, C); or None
+            where no sample carries one.
         index: position of each sample in its data set, (N,), int64.
         epoch: epochs completed when this batch is met; 0.0 at the first step, fractional inside an epoch.
         view_ids: number of each sample's view, one (N,) int64 tensor per tensor of ``images``; empty where views are
@@ -68,7 +72,7 @@ class DataFacts:
     Attributes:
         size: number of training samples.
         classes: class names, by class index.
-        targets: class index of every sample, (size,), int64, on the CPU.
+        targets: class index of every sample, (size,), int64, on the CPU; ``UNLABELLED`` where it carries no label.
     """
 
     size: int
@@ -99,6 +103,35 @@ class BuildContext:
     facts: DataFacts | None = None
 
 
+class Processes(Protocol):
+    """The processes that train one student, each with its part of every batch; gradients are averaged over them.
+
+    What each works out from gathered rows is the same in all of them, the loss as well. Gradients are right for that.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0 to world - 1."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        ...
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in the order that one process would have them in: (N, ...) -> (world N, ...)."""
+        ...
+
+    def shared(self, values: Tensor) -> Tensor:
+        """The values, equal in all processes, for use with what each has by itself: their gradients are summed."""
+        ...
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over processes of values of one shape, for use that is the same in all of them."""
+        ...
+
+
 class Method(nn.Module, ABC):
     """A way to distil: which tensors meet which equation, and with what weight.
 
@@ -114,11 +147,13 @@ class Method(nn.Module, ABC):
     strong_views: int = 0
     """How many of these, the last ones, shall be strong: changed in more than place."""
     gather: bool = False
-    """Whether it must see the batch of all processes at once."""
+    """Whether it must see the batch of all processes at once; it then gets that without the images."""
     needs_teacher: bool = True
     """Whether the teacher's forward pass is run; without it ``forward`` receives None for the teacher's outputs."""
     needs_index: bool = False
     """Whether it must know which samples of the training set a batch holds: a method with a memory of them."""
+    one_class: bool = False
+    """Whether it is about one class of each sample, and so has no use for labels that are probabilities."""
     task: str = "hard"
     """Name of the term that is the task's own loss."""
 
@@ -138,6 +173,13 @@ class Method(nn.Module, ABC):
         is not prepared again: what is learned here belongs in buffers.
         """
 
+    def divide(self, processes: Processes) -> None:
+        """Called once, before the first step, of a method that sees the batch of several processes.
+
+        Here what grows with the training set is divided among them. The state dict stays that of a single process: all
+        processes ask for theirs at once.
+        """
+
     def deployed(self, student: nn.Module) -> nn.Module:
         """The network that is trained, evaluated and saved as the student: itself unless a method says otherwise.
 
@@ -145,6 +187,13 @@ class Method(nn.Module, ABC):
         part of it rather than of the method; the module at the path of a tap gives the feature of that name.
         """
         return student
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """What ``deployed`` puts into the student, in plain values from which it can be put into a fresh one.
+
+        A student's file carries them, so that it can be loaded without its teacher: ``decant.methods.with_parts``.
+        """
+        return {} if type(self).deployed is Method.deployed else {"of": type(self).__name__}
 
 
 @runtime_checkable

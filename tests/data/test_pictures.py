@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +302,29 @@ def test_pictures_of_any_size_and_mode_make_one_batch(tmp_path: Path) -> None:
     assert all(
         batch.images[0].shape[1:] == (3, 8, 8) for part in (splits.train, splits.test) for batch in batches(part)
     )
+
+
+def test_views_grow_by_epoch_and_show_the_same_windows(pets: Path) -> None:
+    growing = replace(PICTURES, sizes=((1, 4), (3, 16)))
+    train = load_pictures(DataSettings(name="pictures", pictures=growing), pets).train
+    even = loaded(pets).train
+    views = views_of(settings(), train, seed=0)
+    for epoch, size in enumerate((8, 4, 4, 16)):
+        batch = next(epoch_batches(train, views, epoch=epoch, seed=0, batch_size=4))
+        assert batch.images[0].shape == (4, 3, size, size)
+        same = next(epoch_batches(even, views_of(settings(), even, seed=0), epoch=epoch, seed=0, batch_size=4))
+        assert torch.equal(batch.view_ids[0], same.view_ids[0])
+        if size != 8:  # a window in another size has nearly the same mean
+            shrunk = batch.images[0].mean((1, 2, 3)) - same.images[0].mean((1, 2, 3))
+            assert shrunk.abs().max() < 0.1
+        else:
+            assert torch.equal(batch.images[0], same.images[0])
+    assert next(plain_batches(train, 4)).images[0].shape == (4, 3, 8, 8), "evaluation is at the one size"
+    with pytest.raises(ValueError, match="strong views are made for one size"):
+        next(epoch_batches(train, views, epoch=1, seed=0, batch_size=4, strong_views=1))
+
+
+@pytest.mark.parametrize("sizes", [((3, 8), (1, 8)), ((0, 8), (0, 9)), ((-1, 8),), ((0, 0),)])
+def test_sizes_that_no_training_has_are_refused(sizes: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(ValueError, match="sizes are pairs of an epoch, rising from 0 on"):
+        PictureSettings(sizes=sizes)

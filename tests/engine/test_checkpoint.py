@@ -9,7 +9,7 @@ from decant.engine.checkpoint import (
     random_state,
     restore_random_state,
     round_weights,
-    save_network,
+    save_weights,
     write_atomically,
     write_text,
 )
@@ -51,7 +51,7 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path) -> Non
 
 def test_a_saved_network_is_read_back_with_its_header(tmp_path: Path) -> None:
     network = create("digits_student", num_classes=10).to(memory_format=torch.channels_last)
-    save_network(tmp_path / "student.safetensors", network, {"network": "digits_student"})
+    save_weights(tmp_path / "student.safetensors", network.state_dict(), {"network": "digits_student"})
     other = create("digits_student", num_classes=10)
     load_weights(other, tmp_path / "student.safetensors")
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
@@ -61,9 +61,9 @@ def test_a_saved_network_is_read_back_with_its_header(tmp_path: Path) -> None:
 
 def test_half_the_file_holds_the_rounded_weights(tmp_path: Path) -> None:
     network = create("digits_student", num_classes=10, in_channels=1)
-    save_network(tmp_path / "whole.safetensors", network, {})
+    save_weights(tmp_path / "whole.safetensors", network.state_dict(), {})
     round_weights(network, torch.float16)
-    save_network(tmp_path / "half.safetensors", network, {}, torch.float16)
+    save_weights(tmp_path / "half.safetensors", network.state_dict(), {}, torch.float16)
     again = create("digits_student", num_classes=10, in_channels=1)
     load_weights(again, tmp_path / "half.safetensors")
     for key, value in network.state_dict().items():

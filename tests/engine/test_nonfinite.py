@@ -16,6 +16,7 @@ from decant.engine.fit import fit_epoch
 from decant.engine.meter import EpochLog, Meter, NonFiniteLossError, Reading
 from decant.engine.supply import Supply
 from decant.interfaces import Batch
+from decant.methods import Supervised
 from decant.recipe import MultiStep, TrainSettings
 from engine.tiny import Heard, on_cpu, places, recipe, splits
 
@@ -135,7 +136,7 @@ def test_a_run_writes_down_which_samples_it_were(tmp_path: Path) -> None:
         train(planned, tmp_path / "run", places(tmp_path), reporter=heard)
     kept = json.loads((tmp_path / "run" / "nonfinite.json").read_text())
     (step,) = kept["steps"]
-    order = next(Supply(planned, splits(), on_cpu()).orders([kept["epoch"] - 1], views=1))
+    order = next(Supply(planned, splits(), on_cpu()).orders([kept["epoch"] - 1], Supervised()))
     assert step["samples"] == order.index[order.part(step["step"] - 1)].tolist()
     assert not math.isfinite(float(step["values"]["loss"]))
     assert any("nonfinite.json: which samples" in line for line in heard.lines)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from decant.engine.optim import MovingAverage, learning_rate_factor, make_optimizer
 from decant.engine.sgd import MomentumSGD
@@ -123,3 +123,25 @@ def test_a_moving_average_goes_on_from_its_state() -> None:
     for average in (moving, resumed):
         average.update(module)
     assert torch.equal(moving.module.weight, resumed.module.weight)
+
+
+def test_a_state_of_another_memory_layout_goes_on_in_this_one() -> None:
+    """What divided networks keep is contiguous; the fused step goes through memory and must not mix the two up."""
+    weight = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    settings: dict[str, Any] = {"lr": 0.1, "momentum": 0.9}
+    steps: dict[bool, Tensor] = {}
+    for elsewhere in (False, True):
+        parameter = nn.Parameter(weight.clone(memory_format=torch.channels_last))
+        before = MomentumSGD([parameter], **settings)
+        parameter.grad = torch.arange(48.0).view(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+        before.step()
+        state = before.state_dict()
+        if elsewhere:
+            state["state"][0]["momentum_buffer"] = state["state"][0]["momentum_buffer"].contiguous()
+            state["param_groups"][0]["fused"] = False
+        after = MomentumSGD([parameter], **settings)
+        after.load_state_dict(state)
+        assert after.param_groups[0]["fused"] is True
+        after.step()
+        steps[elsewhere] = parameter.detach()
+    assert steps[True].equal(steps[False])

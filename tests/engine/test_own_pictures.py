@@ -194,3 +194,13 @@ def test_the_command(
     assert "decant distill PICTURES --teacher digits_teacher" in page
     assert str(tmp_path) not in page
     assert (tmp_path / "out/student.safetensors").is_file()
+    card = (tmp_path / "out/model-card.md").read_text()
+    assert "decant distill PICTURES --teacher digits_teacher" in card
+    assert "this one is the first of dkd" in card
+    assert str(tmp_path) not in card
+    (tmp_path / "out/student.onnx").write_bytes(b"exported")
+    (tmp_path / "out/model-card.md").write_text("my own words")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0, "what lies beside the student is no stranger's"
+    assert (tmp_path / "out/model-card.md").read_text() == "my own words"

@@ -1,6 +1,8 @@
 """Runs on pictures in files: a teacher and its student, resumed to the same bits by other workers, evaluated again."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +58,27 @@ def test_a_resumed_run_with_other_workers_is_the_undisturbed_one(pictures: Path,
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "broken")
     assert read_summary(tmp_path / "whole")["data"] == read_summary(tmp_path / "broken")["data"]
+
+
+def test_views_grow_and_a_resumed_run_is_the_undisturbed_one(pictures: Path, tmp_path: Path) -> None:
+    growing = replace(RECIPE, data=replace(DATA, pictures=replace(DATA.pictures, sizes=((0, 6), (1, 12)))))
+    growing = replace(growing, train=replace(TRAIN, epochs=3))
+    train(growing, tmp_path / "whole", places(tmp_path))
+    with pytest.raises(LostMachineError):
+        train(growing, tmp_path / "broken", places(tmp_path, workers=1), reporter=InterruptAfter(5))
+    train(growing, tmp_path / "broken", places(tmp_path))
+    first, second = weights_of(tmp_path / "whole"), weights_of(tmp_path / "broken")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "broken")
+    train(replace(RECIPE, train=replace(TRAIN, epochs=3)), tmp_path / "even", places(tmp_path))
+    assert rows_of(tmp_path / "whole") != rows_of(tmp_path / "even")
+
+
+@pytest.mark.parametrize("other", [{"data": {"all_strong": True}}, {"train": {"compile": True}}])
+def test_what_is_made_for_one_size_is_refused_with_several(other: dict[str, dict[str, Any]]) -> None:
+    data = replace(DATA, pictures=replace(DATA.pictures, sizes=((0, 6),)), **other.get("data", {}))
+    with pytest.raises(ValueError, match=r"data\.pictures\.sizes changes the images' size"):
+        replace(RECIPE, data=data, train=replace(TRAIN, **other.get("train", {})))
 
 
 def test_other_pictures_are_not_gone_on_with(pictures: Path, tmp_path: Path) -> None:

@@ -226,17 +226,19 @@ class Aloud(Reporter):
 
 
 TINY["plain"] = Plain  # without BatchNorm, whose statistics would be of half a batch
-out, recipe = Path(sys.argv[1]), load_recipe(sys.argv[2])
-assert train(recipe, out, Places(teachers=out.parent / "teachers", device="cpu"), reporter=Aloud())["finished"]
+out, recipe, shard = Path(sys.argv[1]), load_recipe(sys.argv[2]), sys.argv[3:] == ["shard"]
+places = Places(teachers=out.parent / "teachers", device="cpu", shard=shard)
+assert train(recipe, out, places, reporter=Aloud())["finished"]
 """
 
 
-def launched(processes: int, folder: Path, recipe: Path) -> str:
+def launched(processes: int, folder: Path, recipe: Path, *, shard: bool = False) -> str:
     """Train in so many processes, to the end; what they said."""
     worker = folder.parent / "worker.py"
     worker.write_text(WORKER)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *(launcher if processes > 1 else []), str(worker), str(folder), str(recipe)]
+    command += ["shard"] if shard else []
     path = os.pathsep.join(
         str(folder) for folder in (Path(__file__).parents[1], Path(decant_package.__file__).parents[1])
     )

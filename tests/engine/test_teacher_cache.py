@@ -13,12 +13,12 @@ from torch import Tensor
 
 from decant.engine import tabled_teacher, train
 from decant.engine.compare import compare
+from decant.engine.distill_step import DistillStep
 from decant.engine.environment import describe_environment
 from decant.engine.fill_table import fill_table
 from decant.engine.parallel import Parallel
 from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
-from decant.engine.training import DistillStep
 from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs
 from decant.methods import ComposedSettings, CRLDSettings, CTKDSettings, DKDSettings, KDSettings, SupervisedSettings
 from decant.recipe import Recipe, recipe_from_dict, recipe_to_dict

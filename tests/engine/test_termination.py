@@ -12,15 +12,14 @@ from decant.engine.termination import termination
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
 
-TWICE = """
+AGAIN = """
 import os, signal
 from decant.engine.termination import termination
 
-with termination() as came:
-    os.kill(os.getpid(), signal.SIGTERM)
-    print(came(), flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
-    print("still here", flush=True)
+with termination({arguments}) as came:
+    for _ in range(4):
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(came(), flush=True)
 """
 
 
@@ -33,9 +32,12 @@ def test_the_first_one_is_noted() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_second_one_ends_the_process() -> None:
-    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("True\n", -signal.SIGTERM)
+@pytest.mark.parametrize(("arguments", "survived"), [("", 1), ("relayed=True", 2)])
+def test_one_too_many_ends_the_process(arguments: str, survived: int) -> None:
+    """The second one; among several processes the third, because a launcher passes on what it got."""
+    code = AGAIN.replace("{arguments}", arguments)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True\n" * survived, -signal.SIGTERM)
 
 
 def test_in_another_thread_nothing_is_changed() -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from decant.data import ImageSet, RandAugment, Views
+from decant.engine.distill_step import DistillStep
 from decant.engine.fit import fit_epoch
 from decant.engine.teacher import Teacher
-from decant.engine.training import DistillStep, Training
+from decant.engine.training import Training
 from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.methods import CRLDSettings, DKDSettings, SupervisedSettings
 from decant.models import TINY, ZOO, Folded, Tapped, create

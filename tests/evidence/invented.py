@@ -31,10 +31,14 @@ def write_run(
     judged: str | None = None,
     environment: Mapping[str, Any] | None = None,
     finished: bool = True,
+    measured: Mapping[str, Any] | None = None,
 ) -> Path:
     """A run folder as training leaves it."""
     path.mkdir(parents=True)
-    rows = [{"epoch": epoch, "split": split, "top1": value, "loss": 0.5} for epoch, value in enumerate(top1, start=1)]
+    rows = [
+        {"epoch": epoch, "split": split, "top1": value, "loss": 0.5, **(measured or {})}
+        for epoch, value in enumerate(top1, start=1)
+    ]
     recipe = {
         "seed": seed,
         "method": list(methods) or {"name": method, **(settings or {})},

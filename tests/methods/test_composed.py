@@ -70,7 +70,7 @@ def test_each_part_says_what_it_says_by_itself(names: tuple[str, ...]) -> None:
 def test_what_a_method_may_ask_for_is_all_asked_for() -> None:
     """A new wish in the vocabulary must find its place in Composed too."""
     wishes = {name for name in vars(Method) if not name.startswith("_") and not callable(getattr(Method, name))}
-    assert wishes == {"taps", "views", "strong_views", "gather", "needs_teacher", "needs_index", "task"}
+    assert wishes == {"taps", "views", "strong_views", "gather", "needs_teacher", "needs_index", "one_class", "task"}
     method = composed("dkd", "crd", "at")
     assert method.taps == composed("crd", "at").taps
     assert method.taps[0] == "pooled"
@@ -78,6 +78,8 @@ def test_what_a_method_may_ask_for_is_all_asked_for() -> None:
     assert (method.views, method.gather, method.needs_teacher, method.needs_index) == (1, True, True, True)
     logits = composed("dkd", "nkd")
     assert (logits.taps, logits.gather, logits.needs_index) == ((), False, False)
+    assert logits.one_class
+    assert not composed("dkd", "at").one_class
 
 
 def test_adapters_are_parameters_under_their_part_s_name() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from decant.models import (
     build_network,
@@ -20,6 +20,7 @@ from decant.models import (
     preprocessing_of,
     require_known_network,
 )
+from decant.models.collections.imagenet_synsets import SYNSETS
 
 needs = {
     name: pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"needs {name}")
@@ -137,6 +138,43 @@ def test_all_but_the_head_is_all_but_the_head(tmp_path: Path) -> None:
     wider = nn.Sequential(nn.Linear(2, 9), nn.Linear(9, 4))
     with pytest.raises(ValueError, match="differing shapes"):
         load_all_but_head(wider, nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 3)).state_dict())
+
+
+def test_weights_of_torchvision_are_named_after_a_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import ResNet18_Weights
+
+    require_known_network("torchvision/resnet50.IMAGENET1K_V1")
+    with pytest.raises(ValueError, match=r"weights of other names, and has no network 'IMAGENET1K_V3'; .*IMAGENET1K_V"):
+        require_known_network("torchvision/resnet50.IMAGENET1K_V3")
+    first, second = (preprocessing_of(f"torchvision/resnet50{tag}") for tag in (".IMAGENET1K_V1", ""))
+    assert first is not None
+    assert second is not None
+    assert (first.resize, second.resize) == (256, 232), "those that torchvision calls DEFAULT are the second ones"
+    theirs = build_network("torchvision/resnet18", classes=1000).state_dict()
+    asked: list[str] = []
+
+    def state_dict(self: Any, **_: object) -> dict[str, Tensor]:
+        asked.append(self.name)
+        return theirs
+
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", state_dict)
+    build_network("torchvision/resnet18.IMAGENET1K_V1", classes=1000, pretrained=True)
+    assert asked == ["IMAGENET1K_V1"]
+
+
+def test_imagenet_s_classes_are_told_by_their_wordnet_numbers_where_the_data_has_them() -> None:
+    by_number = classes_of("torchvision/resnet50", like=["n02119789", "n01440764"])
+    assert by_number is not None
+    assert (len(by_number), by_number[:2], by_number[-1]) == (1000, ("n01440764", "n01443537"), "n15075141")
+    assert list(by_number) == sorted(set(by_number)), "published networks have them in the order of their names"
+    by_word = classes_of("torchvision/resnet50", like=["cat", "n01440764"])
+    assert by_word is not None
+    assert by_word[0] == "tench"
+
+
+def test_the_wordnet_numbers_are_those_of_the_words() -> None:
+    timm = pytest.importorskip("timm")
+    assert tuple(timm.data.ImageNetInfo("imagenet-1k").label_names()) == SYNSETS
 
 
 def test_known_preprocessing_of_torchvision() -> None:

@@ -4,7 +4,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from decant.models import TINY, ZOO, Tapped, ZooNetwork, create
+from decant.models import IMAGENET, TINY, ZOO, Tapped, ZooNetwork, create
 
 PARAMETERS_AT_100_CLASSES = {
     "resnet8": 83_892,
@@ -30,8 +30,10 @@ PARAMETERS_AT_100_CLASSES = {
     "MobileNetV2": 812_836,
     "ShuffleNetV1": 949_258,
     "ShuffleNetV2": 1_355_528,
+    "MobileNetV1": 3_309_476,
 }
-ONE_PER_FAMILY = ["resnet8", "wrn_16_1", "vgg8", "ResNet18", "MobileNetV2", "ShuffleNetV1", "ShuffleNetV2"]
+ONE_PER_FAMILY = ["resnet8", "wrn_16_1", "vgg8", "ResNet18", "MobileNetV1", "MobileNetV2"]
+ONE_PER_FAMILY += ["ShuffleNetV1", "ShuffleNetV2"]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_the_zoo_is_complete() -> None:
-    assert list(ZOO) == list(PARAMETERS_AT_100_CLASSES)
+    assert list(ZOO | IMAGENET) == list(PARAMETERS_AT_100_CLASSES)
 
 
 @pytest.mark.parametrize("name", PARAMETERS_AT_100_CLASSES)
@@ -79,7 +81,7 @@ def test_stages_get_smaller_and_end_in_a_vector_that_makes_the_logits(name: str)
 
 
 # Wide ResNets and MobileNetV2 have no ReLU between a stage and its end; the shuffle of ShuffleNetV2 comes after it.
-@pytest.mark.parametrize("name", ["resnet8", "vgg8", "ResNet18", "ShuffleNetV1", *TINY])
+@pytest.mark.parametrize("name", ["resnet8", "vgg8", "ResNet18", "MobileNetV1", "ShuffleNetV1", *TINY])
 def test_a_relu_lies_between_pre_and_its_stage(name: str) -> None:
     network = create(name)
     taps = Tapped(network, network.taps)(images_for(name)).taps
@@ -102,7 +104,7 @@ def test_a_training_step_reaches_every_parameter_and_runs_every_batch_norm_once(
 
 
 def test_nothing_works_in_place() -> None:
-    for name in ZOO | TINY:
+    for name in ZOO | IMAGENET | TINY:
         with torch.device("meta"):
             network = create(name)
         assert not any(getattr(module, "inplace", False) for module in network.modules())
@@ -149,7 +151,9 @@ def test_a_wrong_name_lists_the_nearest(name: str, nearest: str) -> None:
 
 
 def test_a_name_like_no_other_lists_all() -> None:
-    with pytest.raises(ValueError, match=r"nearest: resnet8, .*ShuffleNetV2, digits_teacher, digits_student$"):
+    with pytest.raises(
+        ValueError, match=r"nearest: resnet8, .*ShuffleNetV2, MobileNetV1, digits_teacher, digits_student$"
+    ):
         create("%")
 
 

@@ -1,8 +1,9 @@
-"""All 23 networks against the zoo that published CIFAR-100 checkpoints come from.
+"""All 24 networks against the zoo that published checkpoints come from.
 
-``fixtures/zoo/NAME.json`` holds, per network at 100 classes, the key -> shape list of that zoo's state dict, and what
-it computes in float64 and eval mode under ``reference_weights`` for ``reference_images``: logits, and of every stage
-the shape and the ``fingerprint``. The formulas below are all that is needed to make the fixtures again.
+``fixtures/zoo/NAME.json`` holds, per network at 100 classes (at 1000 for ImageNet's), the key -> shape list of that
+zoo's state dict, and what it computes in float64 and eval mode under ``reference_weights`` for ``reference_images``:
+logits, and of every stage the shape and the ``fingerprint``. The formulas below are all that is needed to make the
+fixtures again.
 """
 
 import json
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from decant.models import ZOO, Tapped, create, load_weights
+from decant.models import IMAGENET, ZOO, Tapped, create, load_weights
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "zoo"
 PERIOD = 9973
@@ -47,8 +48,8 @@ def reference_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
     return weights
 
 
-def reference_images() -> Tensor:
-    return wave((2, 3, 32, 32), 0)
+def reference_images(name: str) -> Tensor:
+    return wave((2, 3, 224, 224) if name in IMAGENET else (2, 3, 32, 32), 0)
 
 
 def fingerprint(feature: Tensor) -> list[float]:
@@ -62,16 +63,16 @@ def fixture(name: str) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ZOO | IMAGENET)
 def test_weights_load_strictly_and_give_the_same_logits_and_stages(name: str) -> None:
     expected = fixture(name)
-    network = create(name).double().eval()
+    network = create(name, num_classes=len(expected["logits"][0])).double().eval()
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == expected["shapes"]
     assert list(network.state_dict()) == list(expected["shapes"])  # the order that an optimiser's state goes by
 
     load_weights(network, reference_weights(expected["shapes"]))
     with torch.no_grad():
-        outputs = Tapped(network, {tap: network.taps[tap] for tap in expected["taps"]})(reference_images())
+        outputs = Tapped(network, {tap: network.taps[tap] for tap in expected["taps"]})(reference_images(name))
 
     torch.testing.assert_close(
         outputs.logits, torch.tensor(expected["logits"], dtype=torch.float64), rtol=1e-9, atol=1e-9
@@ -81,7 +82,7 @@ def test_weights_load_strictly_and_give_the_same_logits_and_stages(name: str) ->
         assert fingerprint(feature) == pytest.approx(expected["taps"][tap]["fingerprint"], rel=1e-9, abs=1e-9), tap
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ZOO | IMAGENET)
 def test_every_stage_of_the_reference_is_tapped(name: str) -> None:
     stages = sum(not tap.endswith(".pre") for tap in fixture(name)["taps"]) - 1  # less the pooled vector
     wanted = {f"stage{stage}" for stage in range(stages)} | {f"stage{stage}.pre" for stage in range(1, stages)}
@@ -90,5 +91,5 @@ def test_every_stage_of_the_reference_is_tapped(name: str) -> None:
 
 
 def test_the_fingerprint_sees_a_permutation_of_positions() -> None:
-    feature = reference_images()
+    feature = reference_images("resnet20")
     assert fingerprint(feature) != pytest.approx(fingerprint(feature.flip(-1)), rel=1e-3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decant.methods import METHODS
+from decant.methods import METHODS, MULTILABEL_METHODS
 from decant.recipe import RecipeError, recipe_from_dict
 from recipe.files import COMPOSED, distilled, minimal
 
@@ -62,7 +62,7 @@ def test_an_unknown_key_of_an_optimiser_is_named_too(key: str) -> None:
     ("key", "given", "near"),
     [
         ("method.name", "dkdd", "did you mean 'dkd'?"),
-        ("method.name", "zzz", f"there are: {', '.join(METHODS)}"),
+        ("method.name", "zzz", f"there are: {', '.join(METHODS | MULTILABEL_METHODS)}"),
         ("train.schedule.name", "onecycel", "did you mean 'onecycle'?"),
         ("train.optimizer.name", "dott", "did you mean 'dot'?"),
         ("teacher.recipe.method.name", "kdd", "did you mean 'kd'?"),

@@ -210,9 +210,9 @@ def test_its_faults_come_with_all_others(code: Path) -> None:
         ("mine.py:Nameless", 'Nameless must have a field `name`, such as name: str = "mine"'),
         ("mine.py:Builderless", "Builderless must have `build(self, context)`"),
         ("mine.py:Odd", "has a setting of a type that a recipe cannot hold"),
-        ("mine.py", 'expected "my_file.py:MyMethod", a file and the settings class in it, got '),
-        ("mine.py:Mine Settings", 'expected "my_file.py:MyMethod"'),
-        ("mine.pyc:MineSettings", 'expected "my_file.py:MyMethod"'),
+        ("mine.py", 'expected "my_file.py:NAME", a file and what to take from it (a settings class, '),
+        ("mine.py:Mine Settings", 'expected "my_file.py:NAME"'),
+        ("mine.pyc:MineSettings", 'expected "my_file.py:NAME"'),
         ("yours.py:MineSettings", "there is no file "),
     ],
 )
@@ -285,7 +285,7 @@ def test_two_files_of_one_name_are_refused(code: Path) -> None:
     write(code.parent / "other" / "mine.py", code.read_text() + "\n")
     other = 'compare.methods.other={name = "other/mine.py:MineSettings"}'
     (found,) = faults(recipe_file(code), other)
-    assert found == "methods come from two different files named mine.py; rename one of them"
+    assert found == "code comes from two different files named mine.py; rename one of them"
 
 
 def test_its_numbers_can_be_tuned(code: Path) -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from decant.data import DATASETS
+from decant.data import DATASETS, PictureSettings
 from decant.interfaces import Method
 from decant.methods import DKDSettings, KDSettings
-from decant.models import TINY, ZOO, create
+from decant.models import IMAGENET, TINY, ZOO
 from decant.recipe import DOTSettings, MultiStep, Recipe, SGDSettings, load_recipe, shipped_recipes, task_of
 from methods.building import context
 
@@ -15,27 +15,35 @@ SHIPPED = {name: path for name, path in shipped_recipes().items() if task_of(pat
 PROTOCOL = [name for name in SHIPPED if name.startswith("cifar100/")]
 
 
-def shape(recipe: Recipe) -> dict[str, int]:
+IMAGENET_RECIPES = [name for name in SHIPPED if name.startswith("imagenet/")]
+
+
+def classes_channels_pixels(recipe: Recipe) -> tuple[int, int, int]:
+    if recipe.data.name == "pictures":
+        return 1000, 3, 64  # fewer pixels than it trains on: the same stages, sooner
     facts = DATASETS[recipe.data.name]
-    return {"num_classes": facts.classes, "in_channels": facts.channels}
+    return facts.classes, facts.channels, facts.pixels
 
 
 def example(recipe: Recipe) -> Tensor:
-    facts = DATASETS[recipe.data.name]
-    return torch.zeros(2, facts.channels, facts.pixels, facts.pixels)
+    _, channels, pixels = classes_channels_pixels(recipe)
+    return torch.zeros(2, channels, pixels, pixels)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_it_loads_and_its_method_builds(name: str) -> None:
     recipe = load_recipe(SHIPPED[name])
     networks = [recipe.student.name]
-    teacher = None
+    teacher, (classes, channels, _) = None, classes_channels_pixels(recipe)
     if recipe.teacher is not None:
-        assert recipe.teacher.recipe is not None, "shipped recipes train their teachers: no weights are shipped"
+        own = recipe.teacher.recipe is not None
+        assert own or name in IMAGENET_RECIPES, "shipped recipes train their teachers: no weights are shipped"
         networks.append(recipe.teacher.network)
-        teacher = create(recipe.teacher.network, **shape(recipe))
-    assert set(networks) <= ZOO.keys() | TINY.keys()
-    method = recipe.method.build(context(create(recipe.student.name, **shape(recipe)), teacher, example(recipe)))
+        teacher = recipe.teacher.build(classes=classes, channels=channels)
+    assert {each for each in networks if "/" not in each} <= ZOO.keys() | IMAGENET.keys() | TINY.keys()
+    method = recipe.method.build(
+        context(recipe.student.build(classes=classes, channels=channels), teacher, example(recipe))
+    )
     assert isinstance(method, Method)
     assert method.needs_teacher == (recipe.teacher is not None)
 
@@ -96,6 +104,37 @@ def test_dkd_has_the_published_settings_of_the_pair(pair: str) -> None:
     assert load_recipe(SHIPPED[f"cifar100/dkd/{pair}"]).method == DKDSettings(
         task_weight=1.0, alpha=1.0, beta=BETA[pair], temperature=4.0, warmup=20
     )
+
+
+@pytest.mark.parametrize("name", IMAGENET_RECIPES)
+def test_it_is_imagenet_s_protocol(name: str) -> None:
+    recipe = load_recipe(SHIPPED[name])
+    train, pictures = recipe.train, recipe.data.pictures
+    assert (pictures.size, pictures.evaluation_resize, pictures.scale) == (224, 256, (0.08, 1.0))
+    assert pictures == PictureSettings(resize=256, sizes=pictures.sizes), "torchvision's and everybody's normalisation"
+    _, kind, pair = name.split("/")
+    teacher, student = pair.removesuffix("-growing").split("-")
+    assert recipe.teacher is not None
+    assert recipe.teacher.pretrained
+    assert recipe.teacher.network.startswith(f"torchvision/{teacher}.IMAGENET1K_V")
+    assert recipe.student.name.removeprefix("torchvision/") == student
+    assert recipe.method.name == {"dot": "kd"}.get(kind, kind)
+    if name.endswith("-growing"):
+        return
+    assert recipe.teacher.network.endswith("_V1"), "the teachers of the published numbers"
+    assert (train.epochs, train.momentum, train.weight_decay) == (100, 0.9, 1e-4)
+    assert train.schedule == MultiStep(milestones=(30, 60, 90), factor=0.1)
+    assert train.learning_rate == pytest.approx(0.2 * train.batch_size / 512), "or a batch and rate smaller alike"
+    assert train.batch_size == {"crd": 256, "reviewkd": 256, "ofd": 128}.get(kind, 512)
+    assert train.optimizer == (DOTSettings(delta=0.09) if kind == "dot" else SGDSettings())
+
+
+@pytest.mark.parametrize(("pair", "beta"), [("resnet34-resnet18", 0.5), ("resnet50-MobileNetV1", 2.0)])
+def test_dkd_has_the_paper_s_settings_on_imagenet(pair: str, beta: float) -> None:
+    recipe = load_recipe(SHIPPED[f"imagenet/dkd/{pair}"])
+    assert recipe.method == DKDSettings(task_weight=1.0, alpha=0.5, beta=beta, temperature=1.0, warmup=1)
+    kd = KDSettings(task_weight=0.5, weight=0.5, temperature=1.0)
+    assert load_recipe(SHIPPED[f"imagenet/kd/{pair}"]).method == recipe.compare.methods["kd"] == kd
 
 
 def test_the_control_of_dot_has_the_weights_that_its_momenta_amount_to() -> None:

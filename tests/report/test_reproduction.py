@@ -8,7 +8,7 @@ import pytest
 
 from decant.engine.suite import SUITES
 from decant.evidence import Comparison
-from decant.evidence.published import PROTOCOLS, PUBLISHED
+from decant.evidence.published import PROTOCOLS, PUBLISHED, is_protocol
 from decant.report.pages import refreshed
 from decant.report.reproduction import (
     gains_markdown,
@@ -115,3 +115,19 @@ def test_the_page_of_a_suite_agrees_with_its_pairs(page: Path) -> None:
     tables = (pairs_markdown(pairs, published=published), gains_markdown(pairs, published=published))
     for table in (*tables, repeat_markdown(pairs, folder)):
         assert table in text, f"`decant reproduce {suite}` writes it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "still"),
+    [
+        ([], True),
+        (["train.compile=true", "teacher.recipe.train.compile=true", "train.checkpoint_steps=100"], True),
+        (["train.precision=bf16"], False),
+        (["train.compile=true", "train.epochs=100"], False),
+        (["teacher.recipe.train.epochs=100"], False),
+        (["seed=3"], False),
+    ],
+)
+def test_only_rounding_may_change_beside_published_numbers(changes: list[str], still: bool) -> None:
+    assert is_protocol("cifar100", changes) is still
+    assert not is_protocol("quick", changes)

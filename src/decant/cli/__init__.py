@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from decant.cli import detection
 from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.distill import distill
 from decant.cli.doctor import doctor
+from decant.cli.export import export
 from decant.cli.options import (
     DATA,
     KEEP,
@@ -28,15 +28,25 @@ from decant.cli.options import (
     OutOption,
     RecipeArgument,
     SetOption,
+    ShardOption,
     TeachersOption,
     ThreadsOption,
+    TrackOption,
     TrustOption,
+    UnlabelledOption,
     WorkersOption,
+    refuse_unused,
+    trackers_of,
     use_threads,
     workers_of,
 )
+from decant.cli.predict import predict
+from decant.cli.publish import card, push
+from decant.cli.report import report
 from decant.cli.reproduce import reproduce
+from decant.cli.scores import score_table
 from decant.cli.study import study
+from decant.cli.tune import tune
 
 
 class _Commands(TyperGroup):
@@ -88,8 +98,11 @@ def train(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
     keep: KeepOption = KEEP,
+    shard: ShardOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train the student of a recipe, its teacher first. An interrupted run goes on where it stopped."""
@@ -102,18 +115,31 @@ def train(
     path = find_recipe(recipe)
     use_threads(threads)
     folder = out or _default_folder(path)
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache, keep)
+    places = Places(
+        teachers,
+        data,
+        device,
+        download,
+        table_on_device,
+        workers_of(workers),
+        cache,
+        keep,
+        shard=shard,
+        unlabelled=unlabelled,
+        track=trackers_of(track),
+    )
     if detection.is_detection(path, changes or ()):
         detection.train(path, changes or (), folder, places, console())
         return
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     summary = train_recipe(settings, folder, places, reporter=reporter_for(console()))
     if not is_main_process():
         return
-    last, best = summary["last"], summary["best"]
+    last, best, metric, name = summary["last"], summary["best"], settings.metric, settings.metric_name
     console().print(
-        f"{summary['network']}: top-1 {last['top1']:.2f}% on {last['split']} after epoch {last['epoch']} "
-        f"(best {best['top1']:.2f}% after epoch {best['epoch']}); weights in {folder / 'student.safetensors'}",
+        f"{summary['network']}: {name} {last[metric]:.2f}% on {last['split']} after epoch {last['epoch']} "
+        f"(best {best[metric]:.2f}% after epoch {best['epoch']}); weights in {folder / 'student.safetensors'}",
         highlight=False,
         soft_wrap=True,
     )
@@ -136,7 +162,9 @@ def compare(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     table_on_device: OnDeviceOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
 ) -> None:
     """Train several methods on equal terms and say in words what the difference shows."""
@@ -149,6 +177,7 @@ def compare(
         settings = detection.load_detection(path, changes or (), overrides_beside=Path())
     else:
         settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
+        refuse_unused(unlabelled, settings.data.unlabelled)
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else _recipe_name(path)
@@ -159,7 +188,17 @@ def compare(
     asked = Asked(
         settings, names_of(methods), seeds, out or Path("runs/compare") / _recipe_name(path), command, results
     )
-    places = Places(teachers, data, device, download, table_on_device, workers_of(workers), cache)
+    places = Places(
+        teachers,
+        data,
+        device,
+        download,
+        table_on_device,
+        workers_of(workers),
+        cache,
+        unlabelled=unlabelled,
+        track=trackers_of(track),
+    )
     compare_and_write(asked, places, console())
 
 
@@ -222,12 +261,7 @@ def evaluate(
         detection.evaluate(run, weights, places, console())
         return
     judged = evaluate_run(run, places, weights=weights, trust_code=trust_code)
-    score = judged.score
-    table = Table("network", "images", "top-1 %", "top-5 %", "loss (nats)", "samples")
-    top5 = "-" if score.top5 is None else f"{score.top5:.2f}"
-    name = judged.recipe.student.name
-    table.add_row(name, judged.images, f"{score.top1:.2f}", top5, f"{score.loss:.4f}", str(score.samples))
-    console().print(table)
+    console().print(score_table(judged))
 
 
 @app.command("list")
@@ -266,22 +300,28 @@ def show(recipe: RecipeArgument, changes: SetOption = None, trust_code: TrustOpt
         Console(stderr=True).print(f"note: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
-app.command()(detection.predict)
-
-
-for _command in (distill, reproduce, study, doctor):
+for _command in (distill, predict, export, card, push, tune, reproduce, study, report, doctor):
     app.command()(_command)
 
 
 def main() -> None:
     """Run the command line; a fault of the user's ends in its message, a fault of ours in its traceback."""
+    from decant.engine.lost_process import LostProcessError
     from decant.engine.meter import NonFiniteLossError
     from decant.engine.termination import EXIT_CODE, TerminatedError
 
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]  # wherever it was put
     try:
         app(args=arguments)
-    except (ValueError, OSError, ImportError, MemoryError, NonFiniteLossError, TerminatedError) as error:
+    except (
+        ValueError,
+        OSError,
+        ImportError,
+        MemoryError,
+        NonFiniteLossError,
+        TerminatedError,
+        LostProcessError,
+    ) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
         Console(stderr=True).print(f"decant: {error}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -58,23 +57,11 @@ def evaluate(run: Path, weights: Path | None, places: "Places", console: Console
     console.print(table)
 
 
-def predict(
-    run: Annotated[Path, typer.Argument(help="The folder of a detector's run.")],
-    picture: Annotated[Path, typer.Argument(help="A picture.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("seen.png"),
-    score: Annotated[float, typer.Option("--score", help="Probability below which nothing is drawn.")] = 0.5,
-    teachers: Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept.")] = Path(
-        "runs/teachers"
-    ),
-    data: Annotated[Path, typer.Option("--data", help="Folder of the data sets on disk.")] = Path("data"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-) -> None:
+def draw(run: Path, picture: Path, out: Path, places: "Places", score: float) -> None:
     """Draw what a trained detector and its teacher see in a picture, side by side."""
-    from decant.detection.predict import predict as draw
-    from decant.engine import Places
+    from decant.detection.predict import predict
 
-    seen = draw(run, picture, out, Places(teachers=teachers, data=data, device=device), score=score)
-    for each in seen:
+    for each in predict(run, picture, out, places, score=score):
         found = ", ".join(f"{name} {value:.2f}" for name, value in zip(each.names, each.scores, strict=True))
         Console().print(f"{each.who}: {found or 'nothing'}", highlight=False, markup=False, soft_wrap=True)
     Console().print(f"drawn in {out}", highlight=False, soft_wrap=True)

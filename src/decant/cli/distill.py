@@ -11,6 +11,8 @@ from decant.cli.options import (
     DeviceOption,
     SetOption,
     ThreadsOption,
+    TrustOption,
+    UnlabelledOption,
     WorkersOption,
     use_threads,
     workers_of,
@@ -19,7 +21,9 @@ from decant.cli.options import (
 
 def distill(
     pictures: Annotated[Path, typer.Argument(help="A folder of class folders, or a .csv or .tsv of path,label.")],
-    teacher: Annotated[str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k ...")],
+    teacher: Annotated[
+        str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k, my_file.py:make ...")
+    ],
     student: Annotated[str, typer.Option("--student", help="A network, usually a smaller one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the result; not inside the pictures.")],
     method: Annotated[str, typer.Option("--method", help="How the student learns.")] = "dkd",
@@ -41,19 +45,23 @@ def distill(
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Students; a verdict needs 3.")] = 3,
     control: Annotated[bool, typer.Option("--control/--no-control", help="Train students without it, too.")] = True,
+    unlabelled: UnlabelledOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Go on with a teacher that is of no use.")] = False,
     changes: SetOption = None,
     cache: CacheOption = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
     from decant.engine import Places
+    from decant.engine.checkpoint import CARD_FILE
     from decant.engine.own_pictures import Wanted, distill_pictures
     from decant.engine.progress import reporter_for
     from decant.evidence import verdict
     from decant.report import comparison_table, write_comparison
+    from decant.report.model_card import write_card
 
     use_threads(threads)
     wanted = Wanted(
@@ -69,14 +77,18 @@ def distill(
         epochs=epochs,
         teacher_epochs=teacher_epochs,
         anyway=anyway,
+        unlabelled=unlabelled is not None,
         changes=tuple(changes or ()),
+        trust_code=trust_code,
     )
     console = Console()
-    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache)
+    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache, unlabelled=unlabelled)
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
-    write_comparison(
-        made.comparison, made.runs, command=f"decant distill PICTURES --teacher {teacher} --student {student}"
-    )
+    command = f"decant distill PICTURES --teacher {teacher} --student {student}"
+    command += " --unlabelled FOLDER" if unlabelled is not None else ""
+    write_comparison(made.comparison, made.runs, command=command)
+    if not write_card(out, command=command, comparison=made.comparison):
+        console.print(f"{out / CARD_FILE} was changed by hand and is left as it is", highlight=False, soft_wrap=True)
     console.print(comparison_table(made.comparison))
     for line in verdict(made.comparison).lines:
         console.print(line, highlight=False, markup=False)
@@ -89,7 +101,8 @@ def distill(
             markup=False,
         )
     console.print(
-        f"{made.student}: the student, with its classes and what it sees; {made.runs}: README.md, chart.png, all runs",
+        f"{made.student}: the student, with its classes and what it sees; {CARD_FILE} beside it; "
+        f"{made.runs}: README.md, chart.png, all runs",
         highlight=False,
         soft_wrap=True,
     )

@@ -25,7 +25,7 @@ OnDeviceOption = Annotated[
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a missing data set into --data.")]
 TrustOption = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files that the recipe takes methods from.")
+    bool, typer.Option("--trust-code", help="Run the Python files that methods and networks come from.")
 ]
 WorkersOption = Annotated[
     int | None,
@@ -34,8 +34,18 @@ WorkersOption = Annotated[
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Where the check of pictures is kept. [default: with the teachers]")
 ]
+ShardOption = Annotated[
+    bool, typer.Option("--shard", help="Divide student and teacher among the processes rather than copy them.")
+]
+UnlabelledOption = Annotated[
+    Path | None,
+    typer.Option("--unlabelled", help="A folder of pictures without labels, to be learned from as well."),
+]
 KeepOption = Annotated[
     int, typer.Option("--keep", min=1, help="Resume states that are kept: if the newest is damaged, the next serves.")
+]
+TrackOption = Annotated[
+    str, typer.Option("--track", help="Also tell the numbers to these: tensorboard,wandb,mlflow.", metavar="NAMES")
 ]
 
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
@@ -50,6 +60,17 @@ KEEP = 2
 def workers_of(wanted: int | None) -> int:
     """How many processes read pictures; no result depends on it."""
     return min(8, os.cpu_count() or 1) if wanted is None else wanted
+
+
+def refuse_unused(unlabelled: Path | None, asked_for: bool) -> None:
+    """Raise ValueError for pictures without labels that the recipe does not ask for: they decide what is trained."""
+    if unlabelled is not None and not asked_for:
+        raise ValueError("--unlabelled is given, but the recipe does not ask for it: add --set data.unlabelled=true")
+
+
+def trackers_of(names: str) -> tuple[str, ...]:
+    """The names in a comma-separated list, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def use_threads(threads: int | None) -> None:

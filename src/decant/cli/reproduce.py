@@ -53,7 +53,7 @@ def reproduce(
     from decant.engine.parallel import is_main_process
     from decant.engine.suite import SUITES, chosen
     from decant.engine.suite import suite as suite_of
-    from decant.evidence.published import PROTOCOLS
+    from decant.evidence.published import is_protocol
     from decant.recipe import with_overrides
     from decant.report.reproduction import reproduction_page
 
@@ -79,13 +79,12 @@ def reproduce(
         if (folder / _PAGE).exists() and not any(folder.glob("*/comparison.json")):
             raise FileExistsError(f"{folder / _PAGE} is not a page of comparisons; give another folder")
     console = Console()
-    title = f"{suite}, with changed settings" if changes else f"{suite}: {SUITES[suite]}"
+    published = is_protocol(suite, changes or ())
+    title = f"{suite}, with changed settings" if changes and not published else f"{suite}: {SUITES[suite]}"
     for each in asked:
         compare_and_write(each, places, console)
         for folder in pages if is_main_process() else ():
-            page = reproduction_page(
-                folder, title=title, command=shlex.join(words), published=suite in PROTOCOLS and not changes
-            )
+            page = reproduction_page(folder, title=title, command=shlex.join(words), published=published)
             write_text(folder / _PAGE, page)
     if is_main_process():
         console.print(f"{pages[-1] / _PAGE}: all pairs side by side", highlight=False, soft_wrap=True)

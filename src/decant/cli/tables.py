@@ -75,10 +75,15 @@ def _settings() -> Table:
 
 
 def _networks() -> Table:
-    from decant.models import TINY, ZOO
+    from decant.models import IMAGENET, TINY, ZOO
 
     table = Table("network", "parameters", "made for", title="Networks")
-    for zoo, made_for, classes in ((ZOO, "32x32 images, 100 classes", 100), (TINY, "8x8 digits, 10 classes", 10)):
+    kinds = (
+        (ZOO, "32x32 images, 100 classes", 100),
+        (IMAGENET, "224x224 images, 1000 classes", 1000),
+        (TINY, "8x8 digits, 10 classes", 10),
+    )
+    for zoo, made_for, classes in kinds:
         for name, build in zoo.items():
             count = sum(parameter.numel() for parameter in build(num_classes=classes).parameters())
             table.add_row(name, f"{count:,}", made_for)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from decant.interfaces import DataFacts
+from decant.interfaces import UNLABELLED, DataFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +15,7 @@ class ImageSet:
 
     Attributes:
         images: (N, channels, H, W), uint8.
-        target: class index of each image, (N,), int64, on the images' device.
+        target: class index of each image, (N,), int64, on the images' device; ``UNLABELLED`` where it carries no label.
         classes: class names, by class index.
         mean: per channel, of pixels scaled to 0..1; what normalisation subtracts.
         std: per channel, of pixels scaled to 0..1; what normalisation divides by.
@@ -57,7 +57,7 @@ class ImageSet:
                 f"{self.name}: mean and std have one number for each of {channels} channels, std above 0; "
                 f"got mean {self.mean} and std {self.std}"
             )
-        low, high = int(self.target.min()), int(self.target.max())
+        low, high = int(self.target.where(self.target != UNLABELLED, 0).min()), int(self.target.max())
         if low < 0 or high >= len(self.classes):
             raise ValueError(
                 f"{self.name}: labels are 0 to {len(self.classes) - 1} for {len(self.classes)} classes; "

@@ -79,8 +79,13 @@ def epoch_order(
     views_per_sample: int = 1,
     strong_views: int = 0,
     drop_last: bool = False,
+    among: Tensor | None = None,
 ) -> EpochOrder:
     """The order of one epoch of training over ``size`` samples; the arguments are those of `epoch_batches`.
+
+    Args:
+        among: positions (M,) that alone are met, as often as it takes to make ``size`` samples of them, each time in
+            views of their own; None for all positions once. The rest is as for `epoch_batches`.
 
     Raises:
         ValueError: a number out of range.
@@ -100,13 +105,23 @@ def epoch_order(
     if not 0 <= strong_views <= views_per_sample:
         raise ValueError(f"strong_views is 0 to {views_per_sample}, the views of a sample; got {strong_views}")
     length = -(-size // world) * world
-    shuffled = _shuffled(size, seed, epoch)
     # By counting round rather than appending a piece: a set smaller than the number of processes goes round many times.
-    index = shuffled[torch.arange(rank, length, world, device="cpu") % size][: steps * batch_size]
+    place = (torch.arange(rank, length, world, device="cpu") % size)[: steps * batch_size]
     # All view numbers of the epoch at once: the draws are then no work worth counting.
     weak = views_per_sample - strong_views
-    view_ids = tuple(views.view_ids(index, epoch, view, strong=view >= weak) for view in range(views_per_sample))
-    return EpochOrder(epoch, steps, batch_size, index, view_ids, strong_views)
+    if among is None:
+        index = _shuffled(size, seed, epoch)[place]
+        view_ids = tuple(views.view_ids(index, epoch, view, strong=view >= weak) for view in range(views_per_sample))
+        return EpochOrder(epoch, steps, batch_size, index, view_ids, strong_views)
+    passes = -(-size // len(among))
+    index = torch.cat([among[_shuffled(len(among), seed, epoch * passes + number)] for number in range(passes)])[place]
+    numbers = [torch.empty_like(index) for _ in range(views_per_sample)]
+    for number in range(passes):
+        of_pass = place // len(among) == number
+        for view, ids in enumerate(numbers):
+            own = number * views_per_sample + view
+            ids[of_pass] = views.view_ids(index[of_pass], epoch, own, strong=view >= weak)
+    return EpochOrder(epoch, steps, batch_size, index, tuple(numbers), strong_views)
 
 
 def require_rank(rank: int, world: int) -> None:

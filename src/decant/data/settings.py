@@ -72,9 +72,14 @@ class DataSettings:
     """Few labels: so many training images of each class, out of those left after validation; None for all of them.
     Under one ``split_seed`` a smaller number is a subset of a larger one, and the validation set stays the same."""
     split_seed: int = 0
-    """Decides which images ``validation`` and ``train_per_class`` take, and which labels are wrong."""
+    """Decides which images ``validation`` and ``train_per_class`` take, and which labels are wrong or hidden."""
     label_noise: float = 0.0
     """Share of the training labels that are replaced by another class on purpose; no other image's are."""
+    hidden_labels: float = 0.0
+    """Share of each class's training labels that are hidden, to see what labels are worth: the images are trained on as
+    unlabelled ones, at least one of each class with its label. Those of a smaller share are among those of a larger."""
+    unlabelled: bool = False
+    """Whether ``pictures`` without a label are trained on as well; the command or `Places` says where they are."""
     all_strong: bool = False
     """Whether every training view is a strong one, whatever the method asks for."""
 
@@ -115,6 +120,12 @@ class DataSettings:
             raise ValueError(
                 f"label_noise is the share of wrong training labels, at least 0 and below 1; got {self.label_noise}"
             )
+        if not 0 <= self.hidden_labels < 1:
+            raise ValueError(
+                f"hidden_labels is a share of the training labels, at least 0 and below 1; got {self.hidden_labels}"
+            )
+        if self.unlabelled and self.name != "pictures":
+            raise ValueError(f"unlabelled is for one's own pictures; hidden_labels hides those of {self.name}")
         if not 0 <= self.validation < 1:
             raise ValueError(
                 "validation is the share of the training images held out, at least 0 and below 1; "

@@ -8,6 +8,7 @@ import torch
 from decant.data.cifar import load_cifar
 from decant.data.digits import load_digits
 from decant.data.fake import load_fake
+from decant.data.hidden_labels import with_hidden_labels
 from decant.data.image_set import ImageSet
 from decant.data.label_noise import with_label_noise
 from decant.data.settings import DatasetName, DataSettings
@@ -96,5 +97,5 @@ def load(
         case "pictures":
             raise ValueError("pictures stay in their files: decant.data.load_pictures(settings, root) loads them")
     train, validation = cut_training_set(train, settings)
-    train = with_label_noise(train, settings)
+    train = with_hidden_labels(with_label_noise(train, settings), settings)
     return Splits(train.to(device), test.to(device), None if validation is None else validation.to(device))

@@ -1,7 +1,7 @@
 """Reading annotations in COCO's format: one JSON file of images, categories and boxes."""
 
 import json
-import math
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,6 +91,8 @@ def _faults(content: Mapping[str, list[Any]]) -> list[str]:
             faults.append(f"annotations[{position}]: there is no category {entry['category_id']}")
         elif len(entry["bbox"]) != 4 or not all(_is_number(value) for value in entry["bbox"]):
             faults.append(f"annotations[{position}]: bbox is x, y, width, height, got {entry['bbox']}")
+        elif not _is_number(entry.get("area", 0)):
+            faults.append(f"annotations[{position}]: area is a number, or left out, got {entry['area']!r}")
     return faults
 
 
@@ -105,4 +107,5 @@ def _wrong_keys(entry: Any, keys: Mapping[str, type]) -> str | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared rather than converted: JSON's whole numbers may be too long for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

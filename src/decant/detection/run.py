@@ -25,6 +25,7 @@ from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
 from decant.engine.teacher import teacher_folder
+from decant.engine.tracking import tracking_of
 from decant.engine.training import own_random_state
 
 
@@ -62,9 +63,12 @@ def train_detector(
         NonFiniteLossError: the training diverged.
     """
     require_evaluator()
+    if places.shard:
+        raise ValueError("detectors are not divided among processes; leave out --shard")
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel, places.keep)
+    tracking = tracking_of(recipe, out, places, reporter.say)
+    folder = RunFolder(out, recipe, parallel, places.keep, tracking)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")
@@ -157,7 +161,8 @@ def _train_to_the_end(
             reporter=reporter,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        folder.finish(training.student, summary, train.classes, settings.weights_type)
+        about = {"task": recipe.task, "network": summary["network"], "classes": list(train.classes)}
+        folder.finish(training.student, summary, about | {"weights": summary["evaluated"]}, settings.weights_type)
     return summary
 
 

@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-STUDENT_FILE = "student.safetensors"
+STUDENT_FILE, CARD_FILE = "student.safetensors", "model-card.md"
 KEPT_TYPES = {"fp32": None, "fp16": torch.float16}
 """Name in a recipe -> type to which weights are cast for keeping; None leaves them what they are."""
 
@@ -97,11 +97,13 @@ def round_weights(network: nn.Module, dtype: torch.dtype) -> None:
         value.copy_(rounded[key])
 
 
-def save_network(path: Path, network: nn.Module, metadata: dict[str, str], dtype: torch.dtype | None = None) -> None:
-    """The network's weights as safetensors, floating-point ones as ``dtype``, with ``metadata`` in the header."""
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """Weights as safetensors, floating-point ones as ``dtype``, with ``metadata`` in the header."""
     tensors = {
         key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
-        for key, value in network.state_dict().items()
+        for key, value in weights.items()
     }
     # As bytes, because a file that safetensors maps into memory says nothing of a full disk.
     content = safetensors.torch.save(tensors, metadata=metadata)

@@ -55,6 +55,10 @@ def compare(
         FileExistsError: ``out`` holds something else.
         ValueError: methods that cannot be compared fairly, see :class:`decant.engine.plan.Plan`.
     """
+    if recipe.task != "classification":
+        raise ValueError(
+            f'comparisons are of top-1, which task = "{recipe.task}" has none of; train its runs one by one'
+        )
     plan = Plan(recipe, names, seeds, out)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
@@ -175,7 +179,7 @@ def _announce(plan: Plan, bench: _Bench) -> None:
                 seconds -= forecast.seconds * len(left)
                 for seed in {run.recipe.seed for run in left}:
                     supply = Supply(replace(left[0].recipe, seed=seed), bench.splits, parallel)
-                    orders = supply.orders(range(plan.recipe.train.epochs), views=views)
+                    orders = supply.orders(range(plan.recipe.train.epochs), training.distiller.method)
                     lacking[seed, views] = tabled.needs(orders)[1]
     if forecast is not None:
         rows = len(torch.cat(list(lacking.values())).unique())

@@ -7,7 +7,7 @@ from torch import nn
 from decant.data import Images, plain_batches
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import BuildContext
-from decant.models import Tapped, build_network, load_all_but_head
+from decant.models import Tapped, load_all_but_head
 from decant.recipe import NetworkSettings, Recipe
 
 Taps = tuple[Mapping[str, str], Mapping[str, str]]
@@ -50,9 +50,7 @@ def build_context(student: nn.Module, teacher: nn.Module | None, images: Images,
 def started_network(settings: NetworkSettings, images: Images) -> nn.Module:
     """The network that is trained, with what it starts from: fresh weights, its library's, or those of a file."""
     classes, channels = len(images.classes), images.shape[1]
-    network = build_network(
-        settings.name, classes=classes, channels=channels, pretrained=settings.pretrained, options=settings.options
-    )
+    network = settings.build(classes=classes, channels=channels, pretrained=settings.pretrained)
     if settings.weights is not None:
         load_all_but_head(network, settings.weights)
     return network

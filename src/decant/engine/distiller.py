@@ -3,47 +3,20 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from decant.engine.distilled import Distilled, DistilledApart
+from decant.engine.gathered import gathered_batch, gathered_outputs
 from decant.engine.shapes import dry_shapes, taps_of
-from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs
-from decant.methods import METHODS, ComposedSettings, divided_total, weighted_total
+from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Processes
+from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings, divided_total, weighted_total
 from decant.models import Tapped
 
 _LATE = 1e6
 """An epoch after any warm-up."""
-
-
-class Distilled(NamedTuple):
-    """What one step gives.
-
-    Attributes:
-        loss: what to call ``backward`` on.
-        terms: the raw, unweighted terms by name, detached, for a log.
-        logits: the student's, (N, C), of the first view.
-    """
-
-    loss: Tensor
-    terms: dict[str, Tensor]
-    logits: Tensor
-
-
-class DistilledApart(NamedTuple):
-    """What one step gives to an optimiser that keeps two gradients apart, such as :class:`decant.engine.DOT`.
-
-    Attributes:
-        task: the task's own term, weighted.
-        rest: the weighted sum of all other terms; with ``task`` the loss.
-        terms, logits: as in :class:`Distilled`.
-    """
-
-    task: Tensor
-    rest: Tensor
-    terms: dict[str, Tensor]
-    logits: Tensor
 
 
 class Distiller(nn.Module):
@@ -55,8 +28,8 @@ class Distiller(nn.Module):
     Args:
         student: any module from images to logits (N, C).
         teacher: the trained network, logits (N, C) over the same classes; None for ``supervised``.
-        method: a name of ``decant.methods.METHODS`` (its defaults), its settings, a list of these, whose methods are
-            composed, or a built method.
+        method: a name of ``METHODS`` or ``MULTILABEL_METHODS`` of ``decant.methods`` (its defaults), its settings, a
+            list of these, whose methods are composed, or a built method.
         student_taps: tap name -> module path, for methods that need features; by default the network's own ``taps``.
         teacher_taps: the same of the teacher.
         example: a batch of images, for methods whose learnable parts must know shapes.
@@ -117,6 +90,7 @@ class Distiller(nn.Module):
         self.method = method
         self._compiled_with: dict[str, Any] | None = None
         self._told = False
+        self._processes: Processes | None = None
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
         self._student = Tapped(method.deployed(student), _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
@@ -137,6 +111,20 @@ class Distiller(nn.Module):
     def deployed(self) -> nn.Module:
         """The network to save and use after training: the one that is trained."""
         return self.student
+
+    def across(self, processes: Processes) -> None:
+        """Let a method that compares samples see the batch of all processes; others stay as they are.
+
+        To be called before the first step, and before the module is wrapped in DistributedDataParallel, which then
+        leaves the method's buffers alone: they come to the same in every process. Batches must be of one size in all.
+
+        Args:
+            processes: :class:`decant.engine.AllProcesses`.
+        """
+        if self.method.gather and processes.world > 1:
+            self._processes = processes
+            self.method.divide(processes)
+            self._ddp_params_and_buffers_to_ignore = [f"method.{name}" for name, _ in self.method.named_buffers()]
 
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Show the method what the teacher says to the whole training set, once before the first step of a training.
@@ -192,7 +180,8 @@ class Distiller(nn.Module):
 
         Args:
             images: (N, ...), or one such tensor per view where the method asks for several views.
-            target: class indices (N,), probabilities (N, C), or None where the method can do without.
+            target: class indices (N,), -100 for a sample without a label; probabilities (N, C); or None where
+                the method can do without.
             index: position of each sample in the data set (N,); methods with a memory need it.
             epoch: epochs completed so far, fractional inside an epoch; drives warm-ups. A method without one does not
                 need it.
@@ -240,11 +229,19 @@ class Distiller(nn.Module):
         if self._teacher and teacher is None:
             with torch.no_grad():
                 teacher = _all_views(self._ready_teacher(), views)
-        terms = self.method(student, teacher, Batch(images=views, target=target, index=index, epoch=epoch))
+        batch = Batch(images=views, target=target, index=index, epoch=epoch)
+        terms = self.method(*self._seen(student, teacher, batch))
         weights, raw = self.method.weights(epoch), {name: term.detach() for name, term in terms.items()}
         if apart:
             return DistilledApart(*divided_total(terms, weights, self.method.task), raw, student.logits)
         return Distilled(weighted_total(terms, weights), raw, student.logits)
+
+    def _seen(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> tuple[Outputs, Any, Batch]:
+        """What the method sees: the batch as it is, or that of all processes."""
+        if (among := self._processes) is None:
+            return student, teacher, batch
+        taught = gathered_outputs(teacher, among) if teacher is not None else None
+        return gathered_outputs(student, among), taught, gathered_batch(batch, among)
 
     def _ready_teacher(self) -> Tapped:
         (teacher,) = self._teacher
@@ -280,9 +277,10 @@ class Distiller(nn.Module):
 
 def _settings(method: str | MethodSettings | Sequence[str | MethodSettings]) -> MethodSettings:
     if isinstance(method, str):
-        if method not in METHODS:
-            raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
-        return METHODS[method]()
+        if (settings := (METHODS | MULTILABEL_METHODS).get(method)) is None:
+            told = f"{', '.join(METHODS)}; for yes/no outputs {', '.join(MULTILABEL_METHODS)}"
+            raise ValueError(f"there is no method {method!r}; there are: {told}")
+        return settings()
     if isinstance(method, list | tuple):
         return ComposedSettings(tuple(_settings(part) for part in method))
     if isinstance(method, type) or not isinstance(method, MethodSettings):

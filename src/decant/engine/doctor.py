@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from decant.data import DataSettings
 from decant.engine.checkpoint import STUDENT_FILE
-from decant.engine.environment import describe_environment
+from decant.engine.environment import describe_environment, version_of
 from decant.engine.estimate import size
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -30,7 +29,9 @@ from decant.recipe import NetworkSettings, OneCycle, Recipe, TeacherSettings, Tr
 EXTRAS = {
     "detection": ("faster-coco-eval",),
     "timm": ("timm",),
-    "hf": ("transformers",),
+    "hf": ("transformers", "huggingface_hub"),
+    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "tune": ("optuna",),
     "GPU kernels": ("triton",),
 }
 """What is optional -> the packages that it needs."""
@@ -66,7 +67,7 @@ def describe_machine(device: str, folder: Path) -> dict[str, Any]:
         "devices": [_device(number) for number in range(torch.cuda.device_count())],
         "compilers": [name for name in ("g++", "clang++", "nvcc") if shutil.which(name)],
         "disk_free": shutil.disk_usage(folder).free,
-        "extras": {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()},
+        "extras": {extra: {name: version_of(name) for name in names} for extra, names in EXTRAS.items()},
     }
 
 
@@ -206,10 +207,3 @@ def _compiling(device: torch.device) -> str:
 def _device(number: int) -> str:
     known = torch.cuda.get_device_properties(number)
     return f"{known.name}, {size(known.total_memory)}, capability {known.major}.{known.minor}"
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -19,17 +19,19 @@ def describe_environment(parallel: Parallel) -> dict[str, Any]:
     """Versions, device, threads, processes and the state of Decant's own source."""
     return {
         "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version_of(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": _device_name(parallel.device),
         "threads": torch.get_num_threads(),
         "processes": parallel.world,
         "precision": parallel.precision,
+        **({"sharded": True} if parallel.sharded else {}),
         "source": _git_state(Path(__file__).parents[1]),
     }
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Version of an installed distribution."""
     try:
         return version(name)
     except PackageNotFoundError:

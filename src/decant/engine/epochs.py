@@ -14,6 +14,9 @@ from decant.engine.record import RunFolder, differences
 from decant.engine.termination import TerminatedError, termination
 from decant.recipe import TrainSettings
 
+_STEPS_BETWEEN_AGREEMENTS = 32
+"""Optimiser steps after which several processes ask each other whether they shall end: that waits for all devices."""
+
 
 @dataclass
 class Progress:
@@ -137,7 +140,10 @@ def train_epochs(
     """
     folder.begin(progress.rows)
     parallel, done = trainee.parallel, progress.batches(trainee.steps)
-    with termination() as came, reporter.working(title, settings.epochs * trainee.steps, done):
+    with (
+        termination(relayed=parallel.world > 1) as came,
+        reporter.working(title, settings.epochs * trainee.steps, done),
+    ):
         keeping = _Keeping(trainee, folder, progress, origin, settings, came, before_keeping)
         for epoch in range(progress.epoch, settings.epochs):
             meter, earlier = Meter(epoch), 0.0
@@ -192,6 +198,7 @@ class _Keeping:
         self._every_steps, self._every_epochs = settings.checkpoint_steps, settings.checkpoint_every
         self._came, self._before_keeping = came, before_keeping
         self._kept = progress.batches(trainee.steps)
+        self._steps = 0
 
     def epoch_begins(self, earlier: float) -> None:
         """An epoch begins, or goes on after so many seconds."""
@@ -210,8 +217,9 @@ class _Keeping:
         done = self._progress.epoch * self._trainee.steps + meter.batches
         due = self._every_steps is not None and done - self._kept >= self._every_steps
         # Several processes agree where all of them know that they do; one looks after every step.
-        alone = self._trainee.parallel.world == 1
-        end = self._shall_end() if alone or due else False
+        self._steps += 1
+        agreeing = self._trainee.parallel.world == 1 or self._steps % _STEPS_BETWEEN_AGREEMENTS == 0
+        end = self._shall_end() if agreeing or due else False
         if not end and not due:
             return
         meter.check(self._trainee.parallel)  # what cannot go on is not kept

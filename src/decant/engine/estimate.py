@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,14 +164,13 @@ def estimate(
     if forecast is not None:  # any will do for the time that a step takes
         some = Outputs(torch.zeros(len(batch.index), len(judged.classes), device=batch.index.device))
         outputs = Outputs(some.logits, more=(some,) * (len(batch.images) - 1))
-    copy = distiller.copy().train()
     devices = [batch.index.device] if batch.index.is_cuda else []
-    with torch.random.fork_rng(devices=devices), parallel.autocast():
-        seconds_of(lambda: _step(copy, batch, outputs, apart), 1)  # the first step allocates and picks algorithms
-        per_step = seconds_of(lambda: _step(copy, batch, outputs, apart), _TIMED_STEPS)
-        copy.eval()
-        with torch.no_grad():
-            per_sample = seconds_of(lambda: copy.student(batch.images[0]), 1) / len(batch.index)
+    with torch.random.fork_rng(devices=devices), parallel.autocast(), _trial(distiller, parallel) as trial:
+        seconds_of(lambda: _step(trial, batch, outputs, apart), 1)  # the first step allocates and picks algorithms
+        per_step = seconds_of(lambda: _step(trial, batch, outputs, apart), _TIMED_STEPS)
+        trial.eval()
+        with torch.no_grad(), parallel.together(trial.student):
+            per_sample = seconds_of(lambda: trial.student(batch.images[0]), 1) / len(batch.index)
     needed, free = disk(folder, distiller, averaged=averaged, apart=apart)
     return Estimate(
         seconds=steps * per_step
@@ -203,6 +203,25 @@ def seconds_of(work: Callable[[], object], repeats: int) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return (time.perf_counter() - start) / repeats
+
+
+@contextmanager
+def _trial(distiller: Distiller, parallel: Parallel) -> Iterator[Distiller]:
+    """What steps can be tried on and leave no trace.
+
+    A copy; but what is divided among processes cannot be copied, so there it is the very one, and its buffers are put
+    back.
+    """
+    if not parallel.sharded:
+        yield distiller.copy().train()
+        return
+    before = [buffer.clone() for buffer in distiller.buffers()]
+    try:
+        yield distiller.train()
+    finally:
+        distiller.zero_grad()
+        for buffer, value in zip(distiller.buffers(), before, strict=True):
+            buffer.copy_(value)
 
 
 def _step(distiller: Distiller, batch: Batch, teacher_outputs: Outputs | None, apart: bool) -> None:

@@ -1,5 +1,6 @@
 """Evaluation: top-1, top-5, loss, and agreement with the teacher."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from decant.data import Images, PictureSet, plain_batches
 from decant.engine.parallel import Parallel
+from decant.interfaces import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def evaluate(
     teacher_choice: Tensor | None = None,
     channels_last: bool = True,
 ) -> Score:
-    """The network's score, in eval mode, every sample counted once over all processes.
+    """The network's score, in eval mode, every labelled sample counted once over all processes.
 
     Args:
         network: images to logits; its training mode is given back afterwards.
@@ -56,15 +58,16 @@ def evaluate(
     """
     classes = len(images.classes)
     counts = torch.zeros(5, dtype=torch.float64, device=parallel.device)
-    for logits, target, index in _forward(network, images, parallel, batch_size, channels_last):
+    for logits, target, index in forward_passes(network, images, parallel, batch_size, channels_last):
         choice = logits.argmax(1)
-        counts[0] += len(target)
+        labelled = target != UNLABELLED
+        counts[0] += labelled.sum()
         counts[1] += (choice == target).sum()
         if classes > 5:
             counts[2] += (logits.topk(5, dim=1).indices == target[:, None]).sum()
-        counts[3] += F.cross_entropy(logits.float(), target, reduction="sum")
+        counts[3] += F.cross_entropy(logits.float(), target, reduction="sum", ignore_index=UNLABELLED)
         if teacher_choice is not None:
-            counts[4] += (choice == teacher_choice[index]).sum()
+            counts[4] += (labelled & (choice == teacher_choice[index])).sum()
     samples, first, fifth, loss, agreed = parallel.total(counts).tolist()
     return Score(
         top1=100 * first / samples,
@@ -80,23 +83,25 @@ def choices(
 ) -> Tensor:
     """The network's arg-max for every sample (size,), int64, in the data set's order, on every process."""
     chosen = torch.zeros(images.size, dtype=torch.int64, device=parallel.device)
-    for logits, _, index in _forward(network, images, parallel, batch_size, channels_last):
+    for logits, _, index in forward_passes(network, images, parallel, batch_size, channels_last):
         chosen[index] = logits.argmax(1)
     return parallel.total(chosen)
 
 
-def _forward(
+def forward_passes(
     network: nn.Module, images: Images, parallel: Parallel, batch_size: int | None, channels_last: bool
-) -> Any:
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, target and index of every batch, in eval mode and in order; the training mode is given back."""
     batch_size = batch_size or (64 if isinstance(images, PictureSet) else 500)
     training = network.training
     network.eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
-        with torch.no_grad(), parallel.autocast():
+        with torch.no_grad(), parallel.autocast(), parallel.together(network):
             for batch in plain_batches(
                 images, batch_size, rank=parallel.rank, world=parallel.world, memory_format=layout
             ):
+                assert batch.target is not None, "what is judged on has labels"
                 yield network(batch.images[0]), batch.target, batch.index
     finally:
         network.train(training)

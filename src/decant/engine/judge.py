@@ -1,12 +1,13 @@
 """Evaluating what a run left behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.evaluate import Score, evaluate
+from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.run import load_data
@@ -20,7 +21,18 @@ class Judged:
 
     recipe: Recipe
     images: str
-    score: Score
+    measured: Score | MultilabelScore
+
+    @property
+    def score(self) -> Score:
+        """How well it did with one class of each image.
+
+        Raises:
+            TypeError: it says which of many classes an image has, which is ``measured`` otherwise.
+        """
+        if not isinstance(self.measured, Score):
+            raise TypeError(f'{self.recipe.student.name} learned task = "multilabel"; see measured')
+        return self.measured
 
 
 def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, trust_code: bool = False) -> Judged:
@@ -30,7 +42,7 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
         folder: a run folder.
         places: data and device on this machine.
         weights: other weights of the same network; by default those that the run left.
-        trust_code: whether the Python files that its recipe takes methods from may be run.
+        trust_code: whether the Python files that its recipe takes methods and networks from may be run.
 
     Raises:
         FileNotFoundError: the folder holds no run, or no weights yet.
@@ -46,11 +58,13 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file, trust_code=trust_code)
-    splits = load_data(recipe, places)
+    seen = replace(recipe, data=replace(recipe.data, unlabelled=False))  # pictures without labels judge nothing
+    splits = load_data(seen, places)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network.to(parallel.device).to(memory_format=layout)
-    score = evaluate(network, images, parallel, channels_last=recipe.train.channels_last)
-    return Judged(recipe, images.name, score)
+    judge = evaluate_multilabel if recipe.task == "multilabel" else evaluate
+    measured = judge(network, images, parallel, channels_last=recipe.train.channels_last)
+    return Judged(recipe, images.name, measured)

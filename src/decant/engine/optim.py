@@ -13,13 +13,16 @@ from decant.recipe import Cosine, DOTSettings, MultiStep, Schedule, TrainSetting
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
-def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD or DOT over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol."""
+def make_optimizer(module: nn.Module, settings: TrainSettings, *, fused: bool = True) -> torch.optim.Optimizer:
+    """SGD or DOT over all parameters that learn, weight decay on all of them, as in the CIFAR-100 protocol.
+
+    Fused or not is the same up to rounding; parameters that are divided among processes cannot be fused.
+    """
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     common = {"lr": settings.learning_rate, "momentum": settings.momentum, "weight_decay": settings.weight_decay}
     if isinstance(settings.optimizer, DOTSettings):
         return DOT(learning, delta=settings.optimizer.delta, **common)
-    return MomentumSGD(learning, nesterov=settings.nesterov, **common)
+    return MomentumSGD(learning, nesterov=settings.nesterov, fused=fused, **common)
 
 
 def learning_rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:

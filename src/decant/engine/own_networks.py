@@ -87,6 +87,8 @@ def distill(
         raise ValueError("expected loaders with at least one batch, got one without")
     if isinstance(method, str) and method in METHODS:
         method = within(METHODS[method](), settings.epochs if settings is not None else epochs)
+    if settings is not None and settings.mixes_labels:
+        raise ValueError("labels of a loader are mixed by the loader: leave mixup, cutmix and label_smoothing at 0")
     settings = settings or TrainSettings(
         epochs=epochs, learning_rate=learning_rate, nesterov=True, schedule=Cosine(), channels_last=False
     )

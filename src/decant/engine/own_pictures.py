@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
+from typing import Any, TypeVar
 
 import torch
 
 from decant.data import DataSettings, Images, PictureSettings, PictureSplits
-from decant.engine.checkpoint import STUDENT_FILE, read_about, write_atomically
+from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_atomically
 from decant.engine.compare import compare
 from decant.engine.evaluate import choices
 from decant.engine.own_networks import within
@@ -20,6 +21,7 @@ from decant.engine.plan import Plan
 from decant.engine.progress import Reporter
 from decant.engine.run import find_teacher, load_data
 from decant.engine.teacher import Teacher, trained_student
+from decant.engine.training import refuse_early
 from decant.evidence import Comparison, Interval, paired_bootstrap
 from decant.models import classes_of, preprocessing_of
 from decant.recipe import (
@@ -29,8 +31,11 @@ from decant.recipe import (
     TeacherSettings,
     TrainSettings,
     method_settings,
+    network_named,
     with_changes,
 )
+
+Settings = TypeVar("Settings", NetworkSettings, TeacherSettings)
 
 _ALONE = "supervised"
 
@@ -40,7 +45,7 @@ class Wanted:
     """What is asked of `decant distill`.
 
     Attributes:
-        teacher: the teacher's network, by name.
+        teacher: the teacher's network, by name; or ``my_file.py:make``.
         student: the student's.
         pretrained: whether the teacher starts from its library's weights, which may be downloaded.
         teacher_weights: a file that it starts from instead.
@@ -52,7 +57,9 @@ class Wanted:
         epochs: of the student.
         teacher_epochs: of the teacher, if it is trained or fine-tuned; none for as many.
         anyway: whether to go on with a teacher that is of no use.
+        unlabelled: whether the student also learns from pictures without a label.
         changes: ``key=value`` for the recipe, such as ``train.batch_size=32`` or ``teacher.recipe.train.epochs=5``.
+        trust_code: whether the Python files that networks come from may be run.
     """
 
     teacher: str
@@ -67,7 +74,9 @@ class Wanted:
     epochs: int = 60
     teacher_epochs: int | None = None
     anyway: bool = False
+    unlabelled: bool = False
     changes: Sequence[str] = ()
+    trust_code: bool = False
 
 
 class UselessTeacherError(ValueError):
@@ -116,6 +125,7 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
     reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
     recipe = own_pictures_recipe(wanted, splits.train.classes)
+    refuse_early(recipe, splits, places, Parallel(device=places.device))
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     if teacher is None:
         raise ValueError("the recipe of distillation lost its teacher; leave `teacher` in it")
@@ -149,16 +159,18 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
     student = _student_recipe(wanted)
     weights = str(wanted.teacher_weights.resolve()) if wanted.teacher_weights is not None else None
     if weights is not None or wanted.pretrained:
-        known = read_about(Path(weights)).get("classes") if weights is not None else classes_of(wanted.teacher)
+        known = (
+            classes_of(wanted.teacher, like=classes) if weights is None else read_about(Path(weights)).get("classes")
+        )
         if known is not None and set(classes) <= set(known):
-            source = TeacherSettings(name=wanted.teacher, weights=weights, pretrained=wanted.pretrained)
+            source = _network(TeacherSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained)
             return with_changes(replace(student, teacher=source), wanted.changes)
     epochs = wanted.teacher_epochs or wanted.epochs
     train = _budget(epochs)
     if weights is not None or wanted.pretrained:  # the classifier is a fresh one: it learns first, then all, gently
         train = replace(train, learning_rate=0.01, probe_epochs=max(1, epochs // 5) if epochs > 1 else 0)
     taught = Recipe(
-        student=NetworkSettings(wanted.teacher, weights=weights, pretrained=wanted.pretrained),
+        student=_network(NetworkSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained),
         data=_data(wanted, wanted.teacher, wanted.pretrained),
         train=train,
     )
@@ -167,12 +179,16 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
 
 def _student_recipe(wanted: Wanted) -> Recipe:
     alone = Recipe(
-        student=NetworkSettings(wanted.student, pretrained=wanted.student_pretrained),
-        data=_data(wanted, wanted.student, wanted.student_pretrained),
+        student=_network(NetworkSettings, wanted, wanted.student, pretrained=wanted.student_pretrained),
+        data=replace(_data(wanted, wanted.student, wanted.student_pretrained), unlabelled=wanted.unlabelled),
         train=_budget(wanted.epochs),
     )
     method = method_settings(wanted.method, alone.method, alone.compare)
     return replace(alone, method=within(method, wanted.epochs))
+
+
+def _network(kind: type[Settings], wanted: Wanted, name: str, **settings: Any) -> Settings:
+    return network_named(kind, name, trust_code=wanted.trust_code, **settings)
 
 
 def _budget(epochs: int) -> TrainSettings:
@@ -199,7 +215,8 @@ def _refuse_folder(out: Path, pictures: Path | None) -> None:
     if not out.exists():
         return
     present = [entry.name for entry in out.iterdir()] if out.is_dir() else [out.name]
-    if strangers := sorted(set(present) - {"runs", "teachers", STUDENT_FILE}):
+    ours = {"runs", "teachers", CARD_FILE}  # and what was exported beside the student
+    if strangers := sorted(name for name in present if name not in ours and not name.startswith("student.")):
         raise FileExistsError(
             f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"
         )

@@ -1,23 +1,114 @@
 """The only place that knows of devices, precision and processes: one Accelerator, every setting passed explicitly."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 from accelerate.utils import GradientAccumulationPlugin, broadcast, gather_object
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from decant.engine.blocks import blocks_of
 
 Item = TypeVar("Item")
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
+_TRACKERS = {"tensorboard": TensorBoardTracker, "wandb": WandBTracker, "mlflow": MLflowTracker}
+
+
+def started_tracker(kind: str, title: str, /, **settings: Any) -> Any:
+    """One of accelerate's trackers, at work; ``settings`` are those that it hands to its service."""
+    tracker = _TRACKERS[kind](title, **settings)
+    tracker.start()
+    return tracker
+
+
 def is_main_process() -> bool:
     """Whether this is the first process of the run, which prints; also the answer where there is only one."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+class AllProcesses:
+    """The processes of torch's default group, which average their gradients: :class:`decant.interfaces.Processes`.
+
+    Raises:
+        RuntimeError: there is no group; a launcher such as torchrun, and ``init_process_group``, make one.
+    """
+
+    def __init__(self) -> None:
+        if not torch.distributed.is_initialized():
+            raise RuntimeError(
+                "there is no group of processes: start them by torchrun, and call torch.distributed.init_process_group"
+            )
+        self.rank, self.world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, the first of each before the second of any: (N, ...) -> (world N, ...)."""
+        return cast(Tensor, _gathered(rows, self.rank, self.world))
+
+    def shared(self, values: Tensor) -> Tensor:
+        """The values; their gradients are summed over processes."""
+        return cast(Tensor, _shared(values))
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over processes; each one's gradient is that of the sum, which all of them use alike."""
+        return cast(Tensor, _total(values))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AllProcesses":
+        """Itself: copies of what it serves are in the same processes."""
+        return self
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, rank: int, world: int) -> Tensor:
+        ctx.rank, ctx.world = rank, world
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # Every process has the whole loss, and parameters get the mean over processes of what each one's rows add.
+        return gradient.unflatten(0, (-1, ctx.world))[:, ctx.rank] * ctx.world, None, None
+
+
+class _Shared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _summed(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+# Compiled code goes around them: what waits for other processes is no arithmetic to be reordered.
+_gathered, _shared, _total = (torch.compiler.disable(each.apply) for each in (_Gather, _Shared, _Total))
+
+
+def _summed(values: Tensor) -> Tensor:
+    total = values.contiguous().clone()
+    torch.distributed.all_reduce(total)
+    return total
 
 
 class Parallel:
@@ -26,12 +117,14 @@ class Parallel:
     Args:
         device: "auto" (CUDA where there is one, else the CPU), "cpu" or "cuda".
         precision: "fp32", "bf16" or "fp16" (with loss scaling; CUDA only).
+        shard: divide the parameters of networks among the processes, by FSDP2, rather than copy them.
 
     Raises:
-        ValueError: an unknown device, CUDA where there is none, or fp16 on the CPU.
+        ValueError: an unknown device, CUDA where there is none, fp16 on the CPU; nothing to divide among.
+        RuntimeError: the launcher chose another device, or another way to divide the work.
     """
 
-    def __init__(self, *, device: str = "auto", precision: str = "fp32") -> None:
+    def __init__(self, *, device: str = "auto", precision: str = "fp32", shard: bool = False) -> None:
         if device not in {"auto", "cpu", "cuda"}:
             raise ValueError(f"device is 'auto', 'cpu' or 'cuda', got {device!r}")
         cuda = torch.cuda.is_available()
@@ -51,12 +144,24 @@ class Parallel:
             log_with=None,
             device_placement=True,
         )
-        self.precision = precision
+        self.precision, self.sharded = precision, shard
         if self.device.type != ("cpu" if on_cpu else "cuda"):
             raise RuntimeError(
                 f"an environment variable of accelerate moved the run to {self.device}; unset ACCELERATE_TORCH_DEVICE "
                 "and ACCELERATE_USE_CPU: the device is an argument here"
             )
+        if (kind := str(self._accelerator.distributed_type.value)) not in {"NO", "MULTI_CPU", "MULTI_GPU"}:
+            raise RuntimeError(
+                f"the launcher asked for {kind}; launch plain processes (accelerate launch --multi_gpu, or torchrun), "
+                "and divide the parameters with --shard"
+            )
+        if shard and self.world == 1:
+            raise ValueError(
+                "--shard divides the parameters among several processes, but there is one; start more with torchrun "
+                "or accelerate launch"
+            )
+        if shard and precision == "fp16":
+            raise ValueError("--shard does not go with precision 'fp16', whose loss scaling needs whole gradients")
 
     @property
     def device(self) -> torch.device:
@@ -81,8 +186,11 @@ class Parallel:
     def prepare(self, module: nn.Module, *, exchange: bool = True) -> nn.Module:
         """The module on this device, wrapped for several processes where there are several.
 
-        Without ``exchange`` its gradients stay this process's own; :meth:`average` brings them together.
+        Without ``exchange`` its gradients stay this process's own; :meth:`average` brings them together. Parts that
+        :meth:`shard` divided exchange by themselves.
         """
+        if self.sharded:
+            return module
         return cast(nn.Module, self._accelerator.prepare_model(module, evaluation_mode=not exchange))
 
     def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> Any:
@@ -96,6 +204,8 @@ class Parallel:
 
     def accumulate(self, module: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
         """Put off the exchange of gradients between processes until the ``last`` batch of an optimiser step."""
+        if self.sharded:
+            return _putting_off(module, last)
         return nullcontext() if last else cast(Any, self._accelerator.no_sync(module))
 
     def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
@@ -111,6 +221,69 @@ class Parallel:
             mean = self._accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), reduction="mean")
             for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
                 tensor.copy_(part.view_as(tensor))
+
+    def shard(self, module: nn.Module, *, trained: bool = True) -> None:
+        """Divide the parameters of a module among the processes, where that was asked for.
+
+        A forward pass brings a block together as long as it runs; what lies outside of blocks stays together until the
+        backward pass, because methods read it. Nothing is to be made of the module's parameters before.
+
+        Raises:
+            ValueError: a parameter that is a single number.
+        """
+        if not self.sharded or not any(True for _ in module.parameters()):
+            return
+        if single := [name for name, value in module.named_parameters() if value.ndim == 0]:
+            raise ValueError(f"--shard cannot divide single numbers ({', '.join(single)}); train without it")
+        module.to(memory_format=torch.contiguous_format)  # what lies otherwise cannot be divided
+        mesh = init_device_mesh(self.device.type, (self.world,))
+        for block in blocks_of(module):
+            fully_shard(block, mesh=mesh)
+        fully_shard(module, mesh=mesh, reshard_after_forward=not trained)
+
+    @contextmanager
+    def together(self, module: nn.Module) -> Iterator[None]:
+        """Inside, a module that was divided is whole in every process: each may run it as often as it likes."""
+        parts = [part for part in module.modules() if isinstance(part, FSDPModule)]
+        for part in parts:
+            part.set_reshard_after_forward(False, recurse=False)
+            part.unshard()
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.set_reshard_after_forward(part is not module, recurse=False)
+                part.reshard()
+
+    def whole(self, state: Any) -> Any:
+        """A state in which divided tensors are whole, for the main process to keep; all processes ask for it at once.
+
+        Dictionaries and lists stay what they are; the others have None for what is divided.
+        """
+        if isinstance(state, DTensor):
+            tensor = state.full_tensor()
+            return tensor.cpu() if self.main else None
+        if isinstance(state, dict):
+            return {key: self.whole(value) for key, value in state.items()}
+        return [self.whole(value) for value in state] if isinstance(state, list) else state
+
+    def divided(self, state: Mapping[Any, Any], like: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The reverse of :meth:`whole`, which all processes have read: divided where ``like`` has a divided tensor.
+
+        Args:
+            state: keys to tensors, or to dictionaries of tensors that are divided alike (an optimiser's).
+            like: keys to parameters.
+        """
+
+        def part(value: Any, parameter: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: part(each, parameter) for key, each in value.items()}
+            if not isinstance(parameter, DTensor) or not isinstance(value, Tensor) or value.shape != parameter.shape:
+                return value
+            moved = value.to(self.device).contiguous()
+            return distribute_tensor(moved, parameter.device_mesh, parameter.placements, src_data_rank=None)
+
+        return {key: part(value, like.get(key)) for key, value in state.items()}
 
     @property
     def scaler(self) -> Any:
@@ -138,3 +311,11 @@ class Parallel:
     def wait(self) -> None:
         """Return when every process has come here."""
         self._accelerator.wait_for_everyone()
+
+
+@contextmanager
+def _putting_off(module: nn.Module, last: bool) -> Iterator[None]:
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.set_requires_gradient_sync(last, recurse=False)
+    yield

@@ -18,6 +18,9 @@ class Places:
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: where what a check of pictures found is kept; None for a folder beside the teachers.
         keep: how many of the newest resume states are kept while a run lasts.
+        shard: whether several processes divide student and teacher among them rather than each hold a copy.
+        unlabelled: folder of pictures without a label, for recipes whose ``data.unlabelled`` asks for them.
+        track: services that are told the numbers of every epoch: "tensorboard", "wandb", "mlflow".
     """
 
     teachers: Path
@@ -28,11 +31,19 @@ class Places:
     workers: int = 0
     cache: Path | None = None
     keep: int = 2
+    shard: bool = False
+    unlabelled: Path | None = None
+    track: tuple[str, ...] = ()
 
     @property
     def tables(self) -> Path:
         """Where tables of teachers' logits are kept; every folder in it may be deleted, and is filled again."""
         return self.teachers / "views"
+
+    @property
+    def tracked(self) -> Path:
+        """Where trackers keep files of their own; never in a run folder."""
+        return self.teachers.parent / "tracked"
 
     @property
     def checks(self) -> Path:

@@ -10,6 +10,7 @@ from decant.data import Images, plain_batches
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.shapes import taps_of
 from decant.engine.teacher import trained_student
+from decant.evidence.calibration import Reliability, reliability
 from decant.models import Tapped
 from decant.recipe import load_recipe
 
@@ -34,6 +35,11 @@ class Predictions:
         """p_t of every image: the probability of its own class at this temperature, (N,), float64."""
         probabilities = (self.logits.double() / temperature).softmax(1)
         return probabilities.gather(1, self.target[:, None]).squeeze(1)
+
+    def calibration(self) -> Reliability:
+        """Whether confidence, the largest probability, says how often the network is right."""
+        confidence, choice = self.logits.double().softmax(1).max(1)
+        return reliability(confidence.numpy(), (choice == self.target).numpy())
 
 
 def predict(network: nn.Module, images: Images, device: torch.device | str, *, tap: str | None = None) -> Predictions:
@@ -68,8 +74,10 @@ def predict(network: nn.Module, images: Images, device: torch.device | str, *, t
     return Predictions(torch.cat(logits), torch.cat(targets), torch.cat(features) if features else None)
 
 
-def student_of(run: Path, images: Images) -> nn.Module:
+def student_of(run: Path, images: Images, *, trust_code: bool = False) -> nn.Module:
     """The trained student of a finished run, on the CPU, in eval mode and frozen; ``images`` are of its data set.
+
+    ``trust_code`` says whether the Python files that its recipe takes methods from may be run.
 
     Raises:
         FileNotFoundError: the folder holds no run, or no weights.
@@ -77,4 +85,5 @@ def student_of(run: Path, images: Images) -> nn.Module:
     weights = run / STUDENT_FILE
     if not weights.is_file():
         raise FileNotFoundError(f"there is no {weights}: the run is not finished, or its weights were moved")
-    return trained_student(load_recipe(run / "recipe.json"), weights, images).eval().requires_grad_(False)
+    recipe = load_recipe(run / "recipe.json", trust_code=trust_code)
+    return trained_student(recipe, weights, images).eval().requires_grad_(False)

@@ -29,7 +29,7 @@ def refuse_results(plan: AnyPlan, results: Path) -> None:
     if not (results / COMPARED_FILE).is_file():
         raise FileExistsError(f"{results} holds no comparison; remove it first, or give another folder with --results")
     kept = kept_recipe(results / COMPARED_FILE, plan.recipe)
-    there, here = (_portable(recipe_to_dict(kind.trained)) for kind in (kept, plan.recipe))
+    there, here = (portable(recipe_to_dict(kind.trained)) for kind in (kept, plan.recipe))
     if there != here:
         raise FileExistsError(
             f"{results} holds the comparison of another recipe ({'; '.join(differences(there, here)[:4])}); "
@@ -142,19 +142,19 @@ def _copy_run(source: Path, target: Path, recipe: AnyRecipe) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.name in {"recipe.json", COMPARED_FILE, "comparison.json"}:
-        values = _portable(json.loads(source.read_text(encoding="utf-8")))
+        values = portable(json.loads(source.read_text(encoding="utf-8")))
         write_text(target, json.dumps(values, indent=2) + "\n")
     else:
         write_atomically(target, partial(copyfile, source))
 
 
-def _portable(values: Any) -> Any:
-    """The same with the names of files of weights in the place of their paths: a recipe holds no others."""
+def portable(values: Any) -> Any:
+    """A recipe's values with the names of files of weights in the place of their paths: a recipe holds no others."""
     if isinstance(values, list):
-        return [_portable(value) for value in values]
+        return [portable(value) for value in values]
     if not isinstance(values, dict):
         return values
     return {
-        key: Path(value).name if key == "weights" and isinstance(value, str) else _portable(value)
+        key: Path(value).name if key == "weights" and isinstance(value, str) else portable(value)
         for key, value in values.items()
     }

@@ -1,6 +1,6 @@
 """The run folder: all that is needed to repeat a run and to believe it.
 
-recipe.json, the Python files that it takes methods from, environment.json, metrics.jsonl (a line per evaluated epoch),
+recipe.json, the Python files that it takes code from, environment.json, metrics.jsonl (a line per evaluated epoch),
 student.safetensors, resume-*.pt while it runs, nonfinite.json where a loss was NaN or infinite, summary.json when it
 is done.
 """
@@ -18,7 +18,7 @@ from torch import nn
 from decant.engine.checkpoint import (
     KEPT_TYPES,
     STUDENT_FILE,
-    save_network,
+    save_weights,
     told_of_full_disk,
     write_atomically,
     write_text,
@@ -27,6 +27,7 @@ from decant.engine.environment import describe_environment
 from decant.engine.meter import NonFiniteStep
 from decant.engine.parallel import Parallel
 from decant.engine.resume_states import KEPT, ResumeStates
+from decant.engine.tracking import Tracking
 from decant.recipe import AnyRecipe, RecipeError, code_files, named_code, recipe_as, recipe_to_dict
 
 SUMMARY_FILE = "summary.json"
@@ -46,6 +47,27 @@ def finished(folder: Path) -> bool:
     return (folder / SUMMARY_FILE).exists()
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is at work in the folder, which is made where it is not there.
+
+    Raises:
+        FileExistsError: another process is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"another process is at work in {folder}; wait until it is done, or give another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class RunFolder:
     """One run's folder; only the main process writes, and nothing before :meth:`begin`.
 
@@ -54,16 +76,25 @@ class RunFolder:
         recipe: what runs in it.
         parallel: says which process writes, and on what it runs.
         keep: how many resume states are kept while it runs.
+        tracking: what else is told each line of metrics.jsonl; None for nothing.
 
     Raises:
         FileExistsError: the folder holds another recipe's run, or files that are not a run's.
     """
 
-    def __init__(self, path: Path, recipe: AnyRecipe, parallel: Parallel, keep: int = KEPT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipe: AnyRecipe,
+        parallel: Parallel,
+        keep: int = KEPT,
+        tracking: Tracking | None = None,
+    ) -> None:
         self.path = path
         self.main = parallel.main
         self._recipe = recipe
         self._parallel = parallel
+        self._tracking = tracking
         self.states = ResumeStates(path, keep)
         self._metrics = path / "metrics.jsonl"
         self._environment = path / "environment.json"
@@ -79,18 +110,12 @@ class RunFolder:
         if not self.main:
             yield
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileExistsError(
-                f"another process is at work in {self.path}; wait until it is done, or give another folder"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        with held_alone(self.path):
+            try:
+                yield
+            finally:
+                if self._tracking is not None:
+                    self._tracking.end()
 
     def begin(self, rows: Sequence[dict[str, Any]]) -> None:
         """Claim the folder for the recipe, with the log of the epochs that need not be trained again."""
@@ -102,6 +127,8 @@ class RunFolder:
             self._write_environment()
             # Lines after the resume point are of epochs that run again.
             write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+            if self._tracking is not None:
+                self._tracking.begin(rows)
         self._parallel.wait()
 
     def moved(self) -> list[str]:
@@ -122,6 +149,8 @@ class RunFolder:
         if self.main:
             with told_of_full_disk(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+            if self._tracking is not None:
+                self._tracking.add(row)
 
     def save_resume_state(self, steps: int, state: dict[str, Any]) -> None:
         """Keep what resuming needs after so many batches."""
@@ -144,20 +173,20 @@ class RunFolder:
         self,
         network: nn.Module,
         summary: dict[str, Any],
-        classes: Sequence[str],
+        about: Mapping[str, Any],
         kept_as: str,
-        sees: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the student as what ``train.weights_type`` says, then the summary; nothing is left to resume.
 
+        ``about`` is what its header says of it, in plain values.
+
         Returns on every process when the files are there: the next thing may be to read them.
         """
+        weights = self._parallel.whole(network.state_dict())
         if self.main:
-            about = {"network": summary["network"], "classes": list(classes), "weights": summary["evaluated"]}
-            about |= {"sees": dict(sees)} if sees is not None else {}
             # One entry, because the file's format keeps no order among several: equal weights make equal files.
-            header = {"decant": json.dumps(about, sort_keys=True)}
-            save_network(self.path / STUDENT_FILE, network, header, KEPT_TYPES[kept_as])
+            header = {"decant": json.dumps(dict(about), sort_keys=True)}
+            save_weights(self.path / STUDENT_FILE, weights, header, KEPT_TYPES[kept_as])
             write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
             self.states.remove()
         self._parallel.wait()
@@ -198,7 +227,7 @@ class RunFolder:
 
 
 def keep_recipe(path: Path, recipe: AnyRecipe) -> None:
-    """Write a recipe as JSON, and beside it the Python files that it takes methods from."""
+    """Write a recipe as JSON, and beside it the Python files that it takes code from."""
     for name, content in code_files(recipe).items():
         write_atomically(path.parent / name, partial(Path.write_bytes, data=content))
     write_text(path, json.dumps(recipe_to_dict(recipe), indent=2) + "\n")

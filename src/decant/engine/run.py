@@ -9,12 +9,16 @@ from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
+from decant.engine.lost_process import told_of_lost_processes
 from decant.engine.memory import told_of_full_memory
+from decant.engine.multilabel_score import evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.progress import Reporter
 from decant.engine.record import RunFolder, finished, read_summary
-from decant.engine.teacher import Teacher, averaged, load_teacher, sight_of, teacher_folder
+from decant.engine.student_file import about_student, made_and_measured
+from decant.engine.teacher import Teacher, averaged, load_teacher, teacher_folder
+from decant.engine.tracking import tracking_of
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.recipe import Recipe, TeacherSettings
 
@@ -49,13 +53,15 @@ def train(
         FileExistsError: ``out`` holds something else.
         FileNotFoundError: data or weights that are not there.
         OSError: less free disk than the run needs, or a disk that became full.
+        LostProcessError: another process of the run is gone.
         MemoryError: what is trained does not fit into memory; the message says what to lower.
         NonFiniteLossError: the training diverged.
         TerminatedError: SIGTERM came; what was trained is kept, and the same call goes on.
     """
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
-    folder = RunFolder(out, recipe, parallel, places.keep)
+    tracking = tracking_of(recipe, out, places, reporter.say)
+    folder = RunFolder(out, recipe, parallel, places.keep, tracking)
     if folder.finished:
         if announce:
             reporter.say(f"{out}: finished before, nothing to do")
@@ -66,8 +72,8 @@ def train(
         refuse_early(recipe, splits, places, parallel)
         teacher = find_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
-    parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with own_random_state(parallel.device), told_of_full_memory(recipe.train):
+    parallel = Parallel(device=places.device, precision=recipe.train.precision, shard=places.shard)
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train), told_of_lost_processes():
         training = Training(recipe, splits, teacher, parallel)
         return _train_to_the_end(training, folder, teacher, places, reporter, announce)
 
@@ -83,6 +89,8 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
                 device=parallel.device,
                 workers=places.workers,
                 cache=places.checks,
+                unlabelled=places.unlabelled,
+                several=recipe.task == "multilabel",
                 say=(reporter or Reporter()).say,
             )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
@@ -100,7 +108,11 @@ def find_teacher(
     teacher, *others = teachers
     if others:
         teacher = averaged(teachers, [source.share for source in settings.sources])
-    if teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
+    if recipe.task == "multilabel":
+        parallel = Parallel(device=places.device, precision=recipe.train.precision)
+        measured = evaluate_multilabel(teacher.network.to(parallel.device), splits.test, parallel)
+        reporter.say(f"teacher {teacher.name}: {recipe.metric_name} {measured.map:.2f} on test")
+    elif teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         score = evaluate(teacher.network.to(parallel.device), splits.test, parallel)
         teacher = replace(teacher, top1=score.top1)
@@ -112,6 +124,27 @@ def find_teacher(
             else Path(settings.weights or STUDENT_FILE).name
         )
         reporter.say(f"teacher {teacher.name}: {came}, top-1 {score.top1:.2f} on test")
+    return teacher
+
+
+def kept_teacher(recipe: Recipe, splits: Splits | PictureSplits, places: Places) -> Teacher:
+    """The recipe's teacher where it is at hand: nothing is trained or downloaded for it.
+
+    Raises:
+        FileNotFoundError: it is not at hand.
+        ValueError: the recipe has none.
+    """
+    if recipe.teacher is None:
+        raise ValueError("the recipe has no teacher")
+    for source in recipe.teacher.sources:
+        if source.recipe is not None and not finished(teacher_folder(places.teachers, source.recipe)):
+            raise FileNotFoundError(
+                f"the teacher {source.network} is not in {places.teachers}; say with --teachers where it is kept"
+            )
+        if source.recipe is None and source.weights is None:
+            raise FileNotFoundError(f"the teacher {source.network} is a pretrained one, which might be downloaded")
+    teacher = find_teacher(recipe, splits, places)
+    assert teacher is not None, "the recipe has one"
     return teacher
 
 
@@ -128,7 +161,7 @@ def _one_teacher(
             shared = splits if settings.recipe.data == data else None  # not loaded, or checked, a second time
             train(settings.recipe, folder, places, reporter=reporter, splits=shared)
         last = read_summary(folder)["last"]
-        path, top1 = folder / STUDENT_FILE, last["top1"] if last["split"] == "test" else None
+        path, top1 = folder / STUDENT_FILE, last.get("top1") if last["split"] == "test" else None
     teacher = load_teacher(path, settings, splits.train, top1=top1)
     for note in teacher.notes:
         reporter.say(f"  teacher {settings.network} {note}")
@@ -160,14 +193,15 @@ def _train_to_the_end(
             settings=settings,
             title=title,
             row=lambda log, seconds: _row(training, log, progress, seconds),
-            status=lambda row: f"top-1 {row['top1']:.2f} on {row['split']}",
+            status=lambda row: f"{recipe.metric_name} {row[recipe.metric]:.2f} on {row['split']}",
             reporter=reporter,
             before_keeping=training.flush_table,
         )
         summary = _summary(training, teacher, origin["data"], progress)
-        sight = sight_of(training.train_set)
-        sees = {name: getattr(sight, name) for name in ("size", "mean", "std", "interpolation")}
-        folder.finish(training.deployed, summary, training.train_set.classes, settings.weights_type, sees)
+        deployed, parts = training.deployed, training.distiller.method.deployed_parts()
+        about = about_student(recipe, deployed, parts, training.train_set)
+        about |= made_and_measured(recipe, summary, training.train_set.size)
+        folder.finish(deployed, summary, about, settings.weights_type)
     return summary
 
 
@@ -212,7 +246,8 @@ def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) 
 
 
 def _summary(training: Training, teacher: Teacher | None, data: str | None, progress: Progress) -> dict[str, Any]:
-    best = max(progress.rows, key=lambda row: float(row["top1"]))
+    best = max(progress.rows, key=lambda row: float(row[training.recipe.metric]))
+    unlabelled = training.train_set.size - len(training.supply.labelled)
     return {
         "finished": True,
         "network": training.recipe.student.name,
@@ -225,4 +260,5 @@ def _summary(training: Training, teacher: Teacher | None, data: str | None, prog
         "evaluated": "moving average" if training.average is not None else "student",
         "data": data,
         "judged": training.judged.fingerprint(),
+        **({"unlabelled": {"images": unlabelled, "of": training.train_set.size}} if unlabelled else {}),
     }

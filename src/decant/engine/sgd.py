@@ -13,8 +13,19 @@ class MomentumSGD(torch.optim.SGD):
     leaves whatever the memory held, and a parameter whose first gradient comes later than the others' is an error.
     """
 
-    def __init__(self, parameters: ParamsT, **settings: Any) -> None:
-        super().__init__(parameters, fused=True, **settings)
+    def __init__(self, parameters: ParamsT, *, fused: bool = True, **settings: Any) -> None:
+        super().__init__(parameters, fused=fused, **settings)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a state; fused or not, and in which layout, is this object's own affair, however it was made."""
+        fused = self.defaults["fused"]
+        groups = [group | {"fused": fused} for group in state_dict["param_groups"]]
+        super().load_state_dict(state_dict | {"param_groups": groups})
+        for parameter, state in self.state.items():
+            momentum = state.get("momentum_buffer")
+            # The fused step goes through memory, and would pair the entries of one layout with those of another.
+            if momentum is not None and momentum.stride() != parameter.stride():
+                state["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
 
     def step(self, closure: Any = None) -> Any:
         """One step."""

@@ -7,15 +7,17 @@ import torch
 from decant.data import (
     EpochOrder,
     Images,
+    Mixing,
     PictureSplits,
     Splits,
     epoch_order,
+    labelled_positions,
     ordered_batches,
     steps_per_epoch,
     views_of,
 )
 from decant.engine.parallel import Parallel
-from decant.interfaces import Batch
+from decant.interfaces import Batch, Method
 from decant.recipe import Recipe
 
 
@@ -35,19 +37,29 @@ class Supply:
                 f"{recipe.train.batch_size} over {world}"
             )
         self._recipe, self._parallel, self.images = recipe, parallel, splits.train
+        self.labelled = labelled_positions(splits.train.target)
         self._batch_size = recipe.train.batch_size // world
         self.steps = steps_per_epoch(splits.train.size, self._batch_size, world)
         self.layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-        self.judged = _judged(recipe, splits)
+        self.judged = judged_images(recipe, splits)
         self.views = views_of(recipe.data, splits.train, seed=recipe.seed, memory_format=self.layout)
+        train, classes = recipe.train, len(splits.train.classes)
+        self._mixing = Mixing(
+            mixup=train.mixup,
+            cutmix=train.cutmix,
+            label_smoothing=train.label_smoothing,
+            classes=classes,
+            seed=self.views.seed,
+        )
 
-    def orders(self, epochs: Iterable[int], *, views: int, strong_views: int = 0) -> Iterator[EpochOrder]:
-        """The samples of these epochs on this process, and so many views of each, the last ones strong.
+    def orders(self, epochs: Iterable[int], method: Method) -> Iterator[EpochOrder]:
+        """The samples of these epochs on this process, in so many views as the method wants.
 
-        All are strong where the recipe's data says so.
+        All are strong where the recipe's data says so. A method without a teacher learns nothing from samples without a
+        label: its epochs are as long as any, so that none gets fewer steps, but of labelled samples alone.
         """
-        if self._recipe.data.all_strong:
-            strong_views = views
+        strong_views = method.views if self._recipe.data.all_strong else method.strong_views
+        among = None if method.needs_teacher or len(self.labelled) == self.images.size else self.labelled
         for epoch in epochs:
             yield epoch_order(
                 self.images.size,
@@ -57,16 +69,29 @@ class Supply:
                 batch_size=self._batch_size,
                 rank=self._parallel.rank,
                 world=self._parallel.world,
-                views_per_sample=views,
+                views_per_sample=method.views,
                 strong_views=strong_views,
+                among=among,
             )
 
     def batches(self, order: EpochOrder, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch on this process, but for so many first ones."""
-        return ordered_batches(self.images, self.views, order, start=start)
+        batches = ordered_batches(self.images, self.views, order, start=start)
+        return self._mixed(batches, order, start) if self._recipe.train.mixes_labels else batches
+
+    def _mixed(self, batches: Iterator[Batch], order: EpochOrder, start: int) -> Iterator[Batch]:
+        height, width = self.images.shape[2:]
+        mixes = self._mixing.draw(order, height, width)
+        for step, batch in enumerate(batches, start):
+            yield self._mixing(batch, mixes, order.part(step))
 
 
-def _judged(recipe: Recipe, splits: Splits | PictureSplits) -> Images:
+def judged_images(recipe: Recipe, splits: Splits | PictureSplits) -> Images:
+    """The images that a recipe's students are judged on.
+
+    Raises:
+        ValueError: validation images where the recipe holds none out.
+    """
     if recipe.judged_on == "test":
         return splits.test
     if splits.validation is None:

@@ -17,7 +17,7 @@ from decant.engine.supply import Supply
 from decant.engine.table_key import TableKey
 from decant.engine.teacher import Teacher
 from decant.engine.teacher_table import TeacherTable
-from decant.interfaces import Method, Outputs
+from decant.interfaces import UNLABELLED, Method, Outputs
 from decant.methods import ComposedSettings, SupervisedSettings
 from decant.recipe import Recipe
 
@@ -209,7 +209,8 @@ class TabledTeacher:
 
     def work_out(self, entries: Tensor) -> int:
         """Run the teacher for at most ``table.key.rows`` entries and keep them; how many they were."""
-        self.table.put(entries, self.live(entries), self._targets(entries))
+        logits = self.live(entries)
+        self.table.put(entries, logits, self._targets(entries, logits))
         return len(entries)
 
     def live(self, entries: Tensor) -> Tensor:
@@ -223,9 +224,10 @@ class TabledTeacher:
         """Entry numbers of an epoch, (samples, views of a sample)."""
         return torch.stack([self.table.entries(order.index, view_ids) for view_ids in order.view_ids], 1)
 
-    def _targets(self, entries: Tensor) -> Tensor:
-        """The class of each entry's sample, on the images' device."""
-        return self._images.target[(entries // self.table.key.views).to(self._images.device)]
+    def _targets(self, entries: Tensor, logits: Tensor) -> Tensor:
+        """The class of each entry's sample: its label, or else the arg-max of the teacher's ``logits`` (N, C)."""
+        target = self._images.target[(entries // self.table.key.views).to(self._images.device)]
+        return torch.where(target == UNLABELLED, logits.argmax(1), target)
 
     def _missing(self, entries: Tensor) -> Tensor:
         """Those which the table lacks, in the same order, each once."""
@@ -243,7 +245,8 @@ class TabledTeacher:
             return
         count = min(self.table.key.rows, len(filled))
         some = filled[torch.linspace(0, len(filled) - 1, count, dtype=torch.float64).long()]
-        live = self.table.key.entry.unpack(self.table.key.entry.pack(self.live(some), self._targets(some)))
+        logits = self.live(some)
+        live = self.table.key.entry.unpack(self.table.key.entry.pack(logits, self._targets(some, logits)))
         deviation, scale = float((self.table.get(some) - live).norm()), float(live.norm())
         if not deviation <= _ROUNDING * scale:
             raise ValueError(

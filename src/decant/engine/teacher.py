@@ -14,9 +14,7 @@ from decant.engine.checkpoint import read_about
 from decant.engine.context import build_context, named_taps
 from decant.models import (
     AveragedTeachers,
-    Option,
     Sight,
-    build_network,
     classes_of,
     folded_classes,
     load_weights,
@@ -81,7 +79,7 @@ def teacher_folder(teachers: Path, recipe: Kept) -> Path:
     A folder that holds this very recipe is found whatever its name: the hash in the name changes when recipes learn a
     new setting, the recipe does not.
     """
-    stem = f"{recipe.student.name.replace('/', '-')}-{recipe.data.name}"
+    stem = f"{recipe.student.name.replace('/', '-').replace(':', '-')}-{recipe.data.name}"
     for kept in sorted(teachers.glob(f"{stem}-*/recipe.json")):
         try:
             if load_as(type(recipe), kept, same_code_as=recipe).trained == recipe.trained:
@@ -109,23 +107,19 @@ def load_teacher(path: Path | None, settings: TeacherSettings, images: Images, *
     about = {} if path is None else read_about(path)
     names = settings.classes or about.get("classes")
     if path is None:
-        names = names or classes_of(settings.network)
+        names = names or classes_of(settings.network, like=images.classes)
         if names is None:
             raise ValueError(
                 f"the classes of {settings.network}'s own weights are not known; name them in teacher.classes"
             )
-        network = build_network(
-            settings.network, classes=None, channels=images.shape[1], pretrained=True, options=settings.options
-        )
+        network = settings.build(classes=None, channels=images.shape[1], pretrained=True)
         digest = _digest_of(network)
     else:
         names = names or images.classes
         if settings.recipe is not None:
             network = trained_student(settings.recipe, path, images)
         else:
-            network = trained_network(
-                settings.network, path, classes=len(names), channels=images.shape[1], options=settings.options
-            )
+            network = trained_network(settings, path, classes=len(names), channels=images.shape[1])
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return alike(Teacher(network, settings.network, digest, top1), settings, images, names, about.get("sees"))
 
@@ -210,14 +204,12 @@ def untrained(settings: TeacherSettings, images: Images) -> Teacher:
         sources = settings.sources
         return averaged([untrained(source, images) for source in sources], [source.share for source in sources])
     about = {} if settings.weights is None or _missing(settings) else read_about(Path(settings.weights))
-    known = classes_of(settings.network) if settings.pretrained else None
+    known = classes_of(settings.network, like=images.classes) if settings.pretrained else None
     names = settings.classes or about.get("classes") or known or images.classes
     if settings.recipe is not None:
         network = fresh_student(settings.recipe, images)
     else:
-        network = build_network(
-            settings.network, classes=len(names), channels=images.shape[1], options=settings.options
-        )
+        network = settings.build(classes=len(names), channels=images.shape[1])
     return alike(Teacher(network.eval(), settings.network, "", None), settings, images, names, about.get("sees"))
 
 
@@ -253,7 +245,7 @@ def fresh_student(recipe: Recipe, images: Images) -> nn.Module:
 def fresh_network(settings: NetworkSettings, images: Images) -> nn.Module:
     """The network of a recipe for these images and their classes, with fresh weights."""
     classes, channels = len(images.classes), images.shape[1]
-    return build_network(settings.name, classes=classes, channels=channels, options=settings.options)
+    return settings.build(classes=classes, channels=channels)
 
 
 def trained_student(recipe: Recipe, path: Path, images: Images) -> nn.Module:
@@ -267,13 +259,11 @@ def trained_student(recipe: Recipe, path: Path, images: Images) -> nn.Module:
     return network
 
 
-def trained_network(
-    name: str, path: Path, *, classes: int, channels: int, options: Mapping[str, Option] | None = None
-) -> nn.Module:
-    """The network of that name with the weights of a file, on the CPU; nobody's random state is touched."""
+def trained_network(settings: TeacherSettings, path: Path, *, classes: int, channels: int) -> nn.Module:
+    """The teacher's network with the weights of a file, on the CPU; nobody's random state is touched."""
     with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
-        network = build_network(name, classes=classes, channels=channels, options=options)
-    _load(network, name, path, classes)
+        network = settings.build(classes=classes, channels=channels)
+    _load(network, settings.network, path, classes)
     return network
 
 

@@ -15,22 +15,29 @@ class TerminatedError(RuntimeError):
 
 
 @contextmanager
-def termination() -> Iterator[Callable[[], bool]]:
+def termination(*, relayed: bool = False) -> Iterator[Callable[[], bool]]:
     """Inside, the first SIGTERM is noted rather than obeyed; the second one ends the process as ever.
 
     Signals belong to the main thread: in another one nothing is changed, and nothing ever noted.
 
+    Args:
+        relayed: whether a launcher passes on to its processes what it got: one wish may then come twice, from a
+            scheduler that tells them all and from the launcher, and it is the third that ends the process.
+
     Returns:
         Whether one came.
     """
-    came = threading.Event()
+    came, ignored = threading.Event(), 1 if relayed else 0
     if threading.current_thread() is not threading.main_thread():
         yield came.is_set
         return
 
     def note(number: int, frame: FrameType | None) -> None:
+        nonlocal ignored
         came.set()
-        signal.signal(signal.SIGTERM, before)
+        ignored -= 1
+        if ignored < 0:
+            signal.signal(signal.SIGTERM, before)
 
     before = signal.signal(signal.SIGTERM, note)
     try:

@@ -1,36 +1,40 @@
 """From a recipe to the objects that train, and their common state."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
+from decant.engine.across_processes import refuse_undivided, refuse_unsynchronised, shard_distiller, synchronised
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
-from decant.engine.compiling import compile_distiller, compiled_step
+from decant.engine.compiling import compile_distiller
 from decant.engine.context import build_context, named_taps, started_network
+from decant.engine.distill_step import DistillStep
 from decant.engine.distiller import Distiller
 from decant.engine.dot import DOT, refuse_one_gradient
 from decant.engine.estimate import Estimate, estimate
 from decant.engine.evaluate import Score, choices, evaluate
 from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.meter import AfterStep, Meter
+from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.optim import MovingAverage, make_optimizer
-from decant.engine.parallel import Parallel
+from decant.engine.parallel import AllProcesses, Parallel
 from decant.engine.places import Places
-from decant.engine.probe import Probe, probe_of
+from decant.engine.probe import probe_of
 from decant.engine.progress import Reporter
 from decant.engine.record import finished
 from decant.engine.supply import Supply
-from decant.engine.tabled_teacher import TabledTeacher, open_table, refuse_top, refuse_unserved
+from decant.engine.tabled_teacher import TabledTeacher, open_table
 from decant.engine.teacher import Teacher, teacher_folder, untrained
-from decant.interfaces import Batch, Method, Outputs
+from decant.engine.unfit import refuse_unfit
+from decant.interfaces import Batch, Method
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
 
@@ -39,41 +43,6 @@ _FOLD_EXAMPLES = 32
 
 _PREPARED_AT_ONCE = 250
 """Training images in a forward pass of the teacher for a method that asks for all of them."""
-
-
-@dataclass(frozen=True)
-class DistillStep:
-    """The step that distils: a batch through the wrapped :class:`Distiller`.
-
-    Attributes:
-        module: the wrapped distiller.
-        teacher_outputs: what the teacher says to each batch, in their order; None runs it.
-        compiled_for: samples of the batches that it is compiled for; None where it is not compiled.
-        apart: whether the loss comes in two, the task's own term and all others.
-        probe: what stands still; None where all is trained.
-    """
-
-    module: nn.Module
-    teacher_outputs: Iterator[Outputs] | None = None
-    compiled_for: int | None = None
-    apart: bool = False
-    probe: Probe | None = None
-
-    def __call__(self, batch: Batch) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
-        """The loss, in one or in two, and the raw terms."""
-        if self.probe is not None:
-            self.probe.hold()
-        outputs = next(self.teacher_outputs) if self.teacher_outputs is not None else None
-        with nullcontext() if self.compiled_for is None else compiled_step(len(batch.index) == self.compiled_for):
-            *losses, terms, _ = self.module(
-                batch.images,
-                batch.target,
-                index=batch.index,
-                epoch=batch.epoch,
-                teacher_outputs=outputs,
-                apart=self.apart,
-            )
-        return tuple(losses), terms
 
 
 @contextmanager
@@ -97,8 +66,7 @@ class Training:
         parallel: device, precision and processes.
 
     Raises:
-        ValueError: a batch size that the processes cannot share, a method without its teacher, or one that must see
-            the batch of all processes where there are several.
+        ValueError: a batch size that the processes cannot share, or a method without its teacher.
     """
 
     def __init__(
@@ -110,24 +78,31 @@ class Training:
         self.judged, self.layout = self.supply.judged, self.supply.layout
         torch.manual_seed(recipe.seed)
         student = started_network(recipe.student, splits.train)
+        if settings.sync_batchnorm:
+            student = synchronised(student, parallel)
         network = teacher.network if teacher is not None else None
         self._taps = named_taps(recipe, student, network)
         method = recipe.method.build(build_context(student, network, splits.train, self._taps))
-        if method.gather and parallel.world > 1:
-            raise ValueError(
-                f"{recipe.method.name} needs the batch of all processes, which is not gathered yet: use one"
-            )
-        if settings.teacher_cache == "views":
-            refuse_unserved(method, recipe.method.name)
-            refuse_top(recipe, len(splits.train.classes))
+        refuse_unfit(recipe, method, len(splits.train.classes))
         self.folded = self._fold(network, method) if network is not None and method.needs_teacher else None
         folded = self.folded.network if self.folded is not None else network
+        if parallel.sharded and folded is network:
+            folded = copy.deepcopy(network)  # other runs share the teacher, whole
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
+        if parallel.world > 1:
+            self.distiller.across(AllProcesses())
+        if settings.sync_batchnorm:
+            refuse_unsynchronised(self.distiller, parallel)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
         self._apart = isinstance(settings.optimizer, DOTSettings)
+        if parallel.sharded:
+            refuse_undivided(settings)
+            shard_distiller(self.distiller, parallel, teacher=settings.teacher_cache == "none")
+            if self.average is not None:
+                shard_distiller(self.average.module, parallel, teacher=False)
         self._module = parallel.prepare(self.distiller, exchange=not self._apart)
-        optimizer = make_optimizer(self.distiller, settings)
+        optimizer = make_optimizer(self.distiller, settings, fused=not parallel.sharded)
         self._backward: Callable[..., None] = parallel.backward
         if isinstance(optimizer, DOT):
             refuse_one_gradient(method, recipe.method.name)
@@ -137,7 +112,8 @@ class Training:
         self._compiled_for: int | None = None
         self._teacher = teacher
         self.tabled: TabledTeacher | None = None
-        if network is not None:  # also where the method needs none: its agreement with the student is measured
+        # Also where the method needs none: its agreement with the student is measured.
+        if network is not None and not parallel.sharded:
             network.to(parallel.device).to(memory_format=self.layout)
 
     @property
@@ -176,8 +152,7 @@ class Training:
 
     def orders(self, epochs: Iterable[int]) -> Iterator[EpochOrder]:
         """The samples and views of these epochs on this process."""
-        method = self.distiller.method
-        return self.supply.orders(epochs, views=method.views, strong_views=method.strong_views)
+        return self.supply.orders(epochs, self.distiller.method)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch on this process."""
@@ -233,14 +208,19 @@ class Training:
         if (kept := KEPT_TYPES[self.recipe.train.weights_type]) is not None:
             round_weights(self.deployed, kept)
 
-    def evaluate(self) -> Score:
+    def evaluate(self) -> Score | MultilabelScore:
         """The deployed network on the images it is judged on."""
         self.parallel.share_buffers(self.deployed)  # it is the first process's network that is judged, and saved
         channels_last, choice = self.recipe.train.channels_last, None
+        if self.recipe.task == "multilabel":
+            return evaluate_multilabel(self.deployed, self.judged, self.parallel, channels_last=channels_last)
         if (teacher := self._teacher) is not None:
             if self.judged.name not in teacher.choices:  # one pass serves all runs that share the teacher
-                made = choices(teacher.network, self.judged, self.parallel, channels_last=channels_last)
+                network = teacher.network.to(self.parallel.device)
+                made = choices(network, self.judged, self.parallel, channels_last=channels_last)
                 teacher.choices[self.judged.name] = made
+                if self.parallel.sharded:  # only its divided copy is needed from now on
+                    network.cpu()
             choice = teacher.choices[self.judged.name]
         return evaluate(self.deployed, self.judged, self.parallel, teacher_choice=choice, channels_last=channels_last)
 
@@ -274,23 +254,27 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes."""
-        scaler = self.parallel.scaler
+        scaler, whole = self.parallel.scaler, self.parallel.whole
         return {
-            "distiller": self.distiller.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "distiller": whole(self.distiller.state_dict()),
+            "optimizer": whole(self._optimizer.state_dict()),
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "average": self.average.state_dict() if self.average is not None else None,
+            "average": whole(self.average.state_dict()) if self.average is not None else None,
             "random": random_state(self.parallel.device),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where ``state_dict`` left off."""
-        self.distiller.load_state_dict(state["distiller"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        parameters, divided = dict(self.distiller.named_parameters()), self.parallel.divided
+        self.distiller.load_state_dict(divided(state["distiller"], parameters))
+        learning = [value for group in self._optimizer.param_groups for value in group["params"]]
+        momenta = divided(state["optimizer"]["state"], dict(enumerate(learning)))
+        self._optimizer.load_state_dict(state["optimizer"] | {"state": momenta})
         if self.parallel.scaler is not None:
             self.parallel.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            averaged = divided(state["average"]["module"], dict(self.average.module.named_parameters()))
+            self.average.load_state_dict(state["average"] | {"module": averaged})
         restore_random_state(state["random"], self.parallel.device)
 
     def _update_average(self) -> None:

@@ -70,7 +70,14 @@ def compare_runs(
         student=first.recipe.get("student", {}),
         parameters=summaries[0].get("parameters"),
         teachers=tuple(teachers.values()),
-        notes=(*notes, *(note for note in (optimizers, _one_view_seed(first, len(first_runs)), mixed) if note)),
+        notes=(
+            *notes,
+            *(
+                note
+                for note in (optimizers, _one_view_seed(first, len(first_runs)), _unlabelled(summaries), mixed)
+                if note
+            ),
+        ),
         metric=first.metric,
     )
 
@@ -93,6 +100,19 @@ def _one_view_seed(run: Run, seeds: int) -> str | None:
     return (
         f"All seeds had the same crops and flips (data.view_seed {view_seed}): they differ in initialisation and order "
         "alone, and the intervals say nothing about other views."
+    )
+
+
+def _unlabelled(summaries: Sequence[Mapping[str, Any]]) -> str | None:
+    """What stood in for missing labels, and what is known of it."""
+    if (counted := summaries[0].get("unlabelled")) is None:
+        return None
+    known = [teacher["top1"] for summary in summaries if (teacher := summary.get("teacher"))]
+    right = f" (on the test images it is right on {known[0]:.2f}%)" if known and known[0] is not None else ""
+    return (
+        f"{counted['images']:,} of the {counted['of']:,} training images carried no label. Their target was the "
+        f"teacher's arg-max; how often that is right is not known{right}. Methods without a teacher met the images "
+        "with labels alone, and as many an epoch as the others, each more often."
     )
 
 

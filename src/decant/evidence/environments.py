@@ -17,7 +17,7 @@ def describe_mixed_environments(runs: Sequence[Run]) -> str | None:
     >>> describe_mixed_environments([run(1), run(2), run(1)])
     'The runs were not all made in one environment: threads 1 and 2.'
     """
-    environments = [_facts(run.environment) for run in runs]
+    environments = [environment_facts(run.environment) for run in runs]
     found = []
     for name in dict.fromkeys(name for facts in environments for name in facts):
         values = dict.fromkeys(facts.get(name, _UNKNOWN) for facts in environments)
@@ -30,8 +30,8 @@ def describe_mixed_environments(runs: Sequence[Run]) -> str | None:
     return f"The runs were not all made in one environment: {'; '.join(found)}." if found else None
 
 
-def _facts(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> value, packages among them."""
+def environment_facts(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What a run ran on, name -> value: device, threads, versions of packages, commit of the source."""
     nested = ("packages", "source", "resumed")
     facts = {name: str(value) for name, value in environment.items() if name not in nested}
     facts |= {name: str(version or _UNKNOWN) for name, version in environment.get("packages", {}).items()}

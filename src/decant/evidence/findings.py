@@ -1,6 +1,6 @@
 """What a study found: comparisons, tables, panels of a figure, and sentences. Says nothing of how they are drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -153,6 +153,59 @@ class Findings:
             "not_shown": list(self.not_shown),
             "caveats": list(self.caveats),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Findings":
+        """The findings that ``to_json`` wrote.
+
+        Raises:
+            ValueError: the dictionary is of another format or lacks something.
+        """
+        if data.get("format") != FORMAT:
+            raise ValueError(f"expected findings of format {FORMAT}, got format {data.get('format')!r}")
+        try:
+            return cls(
+                study=data["study"],
+                question=data["question"],
+                comparisons={name: Comparison.from_json(each) for name, each in data["comparisons"].items()},
+                tables=tuple(_table_from_json(table) for table in data["tables"]),
+                panels=tuple(_panel_from_json(panel) for panel in data["panels"]),
+                shown=tuple(data["shown"]),
+                not_shown=tuple(data["not_shown"]),
+                caveats=tuple(data["caveats"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"expected whole findings, these cannot be read: {error!r}") from error
+
+
+def _table_from_json(data: Mapping[str, Any]) -> Table:
+    rows = tuple(tuple(_cell(value) for value in row) for row in data["rows"])
+    return Table(tuple(data["headings"]), rows, title=data["title"], note=data["note"])
+
+
+def _panel_from_json(data: Mapping[str, Any]) -> Panel | Heatmap:
+    if "values" in data:
+        return Heatmap(**{**data, "values": _tuples(data["values"])})
+    series = tuple(_series_from_json(each) for each in data["series"])
+    # The keys of a JSON object are strings; a tick is a place.
+    ticks = {float(place): name for place, name in data["ticks"].items()}
+    return Panel(**{**data, "series": series, "ticks": ticks})
+
+
+def _series_from_json(data: Mapping[str, Any]) -> Series:
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Series(**values)
+
+
+def _tuples(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in rows)
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, Mapping):
+        return MeanStd(**value) if "std" in value else Interval(**value)
+    plain: Cell = value
+    return plain
 
 
 def _plain(cell: Cell) -> Any:

@@ -4,10 +4,32 @@ Top-1 in percent on the test images, by pair of networks and method. The protoco
 of one run or the mean of up to five, which is about 0.3 points above the last epoch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 PROTOCOLS = ("cifar100",)
 """Suites whose runs are what these numbers are of."""
+
+ROUNDING_ONLY = (
+    "train.compile",
+    "train.channels_last",
+    "train.teacher_cache",
+    "train.teacher_cache_type",
+    "train.checkpoint_every",
+    "train.checkpoint_steps",
+)
+"""Settings that make a run faster or safer and change its numbers by rounding alone: it stays one of the protocol."""
+
+
+def is_protocol(suite: str, changes: Iterable[str]) -> bool:
+    """Whether runs of this suite, with these ``KEY=VALUE`` changes, may stand beside published numbers.
+
+    Example:
+        >>> is_protocol("cifar100", ["train.compile=true"]), is_protocol("cifar100", ["train.epochs=10"])
+        (True, False)
+    """
+    keys = (change.partition("=")[0].strip().removeprefix("teacher.recipe.") for change in changes)
+    return suite in PROTOCOLS and all(key in ROUNDING_ONLY for key in keys)
+
 
 TEACHER = "teacher"
 

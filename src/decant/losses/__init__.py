@@ -1,6 +1,7 @@
 """The equations of distillation: pure functions of tensors, with nothing to configure and no state."""
 
 from decant.losses.at import at_loss
+from decant.losses.bernoulli import BernoulliDKDTerms, bernoulli_dkd_loss, bernoulli_dkd_terms, bernoulli_kd_loss
 from decant.losses.chunked_linear import chunked_linear_dkd_loss
 from decant.losses.crd import nce_loss
 from decant.losses.crld import CRLDTerms, crld_loss, crld_terms
@@ -27,6 +28,7 @@ from decant.losses.ttm import ttm_loss
 from decant.losses.vid import vid_loss
 
 __all__ = [
+    "BernoulliDKDTerms",
     "CRLDTerms",
     "DISTTerms",
     "DKDTerms",
@@ -36,6 +38,9 @@ __all__ = [
     "RLDTerms",
     "SDDTerms",
     "at_loss",
+    "bernoulli_dkd_loss",
+    "bernoulli_dkd_terms",
+    "bernoulli_kd_loss",
     "chunked_linear_dkd_loss",
     "crld_loss",
     "crld_terms",

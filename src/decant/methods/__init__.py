@@ -2,6 +2,15 @@
 
 from decant.interfaces import MethodSettings
 from decant.methods.at import AT, ATSettings
+from decant.methods.bernoulli import (
+    MULTILABEL_METHODS,
+    Bernoulli,
+    BernoulliDKD,
+    BernoulliDKDSettings,
+    BernoulliKD,
+    BernoulliKDSettings,
+    BernoulliSettings,
+)
 from decant.methods.composed import Composed, ComposedSettings
 from decant.methods.crd import CRD, CRDSettings
 from decant.methods.crld import CRLD, CRLDSettings
@@ -19,6 +28,7 @@ from decant.methods.nd import ND, NDSettings
 from decant.methods.nkd import NKD, NKDSettings
 from decant.methods.nst import NST, NSTSettings
 from decant.methods.ofd import OFD, OFDSettings
+from decant.methods.parts import with_parts
 from decant.methods.pkt import PKT, PKTSettings
 from decant.methods.reviewkd import ReviewKD, ReviewKDSettings
 from decant.methods.rkd import RKD, RKDSettings
@@ -28,6 +38,7 @@ from decant.methods.simkd import SimKD, SimKDSettings
 from decant.methods.source import Source
 from decant.methods.sp import SP, SPSettings
 from decant.methods.supervised import Supervised, SupervisedSettings
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.total import divided_total, weighted_total
 from decant.methods.ttm import TTM, TTMSettings
 from decant.methods.vid import VID, VIDSettings
@@ -75,6 +86,7 @@ __all__ = [
     "KDSVD",
     "METHODS",
     "MLKD",
+    "MULTILABEL_METHODS",
     "NCKD",
     "ND",
     "NKD",
@@ -88,6 +100,12 @@ __all__ = [
     "TTM",
     "VID",
     "ATSettings",
+    "Bernoulli",
+    "BernoulliDKD",
+    "BernoulliDKDSettings",
+    "BernoulliKD",
+    "BernoulliKDSettings",
+    "BernoulliSettings",
     "CRDSettings",
     "CRLDSettings",
     "CTKDSettings",
@@ -123,5 +141,8 @@ __all__ = [
     "TTMSettings",
     "VIDSettings",
     "divided_total",
+    "hard_loss",
+    "taught_target",
     "weighted_total",
+    "with_parts",
 ]

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import tee
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
-from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs
+from decant.interfaces import Batch, BuildContext, Method, MethodSettings, Outputs, Processes
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Composed(Method):
             raise ValueError(f"composed methods see the first views of the same ones, but these want others: {told}")
         self.gather = any(part.gather for part in given)
         self.needs_teacher = any(part.needs_teacher for part in given)
+        self.one_class = any(part.one_class for part in given)
         self.needs_index = any(part.needs_index for part in given)
         tasks = {name: part.task for name, part in parts.items() if part.task in part.weights(0.0)}
         if len(set(tasks.values())) > 1:
@@ -121,11 +122,20 @@ class Composed(Method):
         for part, outputs in zip(readers, tee(teacher_outputs, len(readers)) if readers else (), strict=True):
             part.prepare(outputs)
 
+    def divide(self, processes: Processes) -> None:
+        """Every part divides what it has."""
+        for _, part in self._each():
+            part.divide(processes)
+
     def deployed(self, student: nn.Module) -> nn.Module:
         """What the one part makes of the student that makes something of it."""
         for _, part in self._each():
             student = part.deployed(student)
         return student
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """Those of the one part that makes something of the student."""
+        return next((parts for _, part in self._each() if (parts := part.deployed_parts())), {})
 
     def _each(self) -> Iterator[tuple[str, Method]]:
         return ((name, cast(Method, part)) for name, part in self.parts.items())

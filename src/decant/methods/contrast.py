@@ -1,11 +1,13 @@
 """The contrast of CRD: a memory of every training sample's two features, and strangers drawn from it."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from decant.interfaces import Processes
 from decant.losses import nce_loss
 from decant.losses.features import full_precision
 
@@ -40,6 +42,7 @@ class Contrast(nn.Module):
         super().__init__()
         self.size, self.negatives = len(targets), negatives
         self.momentum, self.temperature = momentum, temperature
+        self._processes: Processes | None = None
         bound = math.sqrt(3 / dimension)
         for name in ("student_memory", "teacher_memory"):
             self.register_buffer(name, torch.empty(self.size, dimension).uniform_(-bound, bound))
@@ -57,6 +60,15 @@ class Contrast(nn.Module):
         """The loss of both directions in nats, for unit features (N, dimension) of the samples at ``index`` (N,)."""
         return self.against(student, teacher, index, self.draw(index))
 
+    def divide(self, processes: Processes) -> None:
+        """Keep the memories of every ``world``-th sample, and compare with those of all processes from now on.
+
+        Every process gives the features of all of them, and draws the same strangers: their generators agree.
+        """
+        self.student_memory = _share(self.student_memory, processes)
+        self.teacher_memory = _share(self.teacher_memory, processes)
+        self._processes = processes
+
     def draw(self, index: Tensor) -> Tensor:
         """Positions of strangers, (N, negatives), from the global generator of the device."""
         target = self.targets[index]
@@ -70,8 +82,7 @@ class Contrast(nn.Module):
         positions = torch.cat([index.unsqueeze(1), strangers], dim=1)
         with full_precision(student):
             scores = [
-                # All scores and then a choice: a product with every memory costs less than fetching so many of them.
-                (feature.to(memory.dtype) @ memory.mT).gather(1, positions) / self.temperature
+                self._cosines(feature.to(memory.dtype), memory, positions) / self.temperature
                 for feature, memory in ((student, self.teacher_memory), (teacher, self.student_memory))
             ]
         measured = torch.stack([score.detach().flatten().logsumexp(0) for score in scores])
@@ -85,8 +96,40 @@ class Contrast(nn.Module):
         first, second = (nce_loss(log[:, 0], log[:, 1:], self.size) for log in logs)
         return first + second
 
+    def _cosines(self, feature: Tensor, memory: Tensor, positions: Tensor) -> Tensor:
+        """The features times the memories at these positions, (N, positions)."""
+        # All scores and then a choice: a product with every memory costs less than fetching so many of them.
+        if self._processes is None:
+            return (feature @ memory.mT).gather(1, positions)
+        here = positions % self._processes.world == self._processes.rank
+        rows = (positions // self._processes.world).clamp(max=len(memory) - 1)
+        own = (self._processes.shared(feature) @ memory.mT).gather(1, rows)
+        return self._processes.total(own.where(here, 0.0))
+
     @torch.no_grad()
     def _remembered(self, memory: Tensor, features: Tensor, index: Tensor) -> Tensor:
         """A new memory rather than the old one changed: the backward pass still needs that."""
+        if self._processes is not None:
+            here = index % self._processes.world == self._processes.rank
+            features, index = features[here], index[here] // self._processes.world
         moved = self.momentum * memory[index] + (1 - self.momentum) * features.to(memory.dtype)
         return memory.index_copy(0, index, F.normalize(moved, dim=1))
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._processes is not None:
+            for name in ("student_memory", "teacher_memory"):
+                # Shares differ by one row at most; those of the first process are the longest.
+                own, longest = destination[prefix + name], -(-self.size // self._processes.world)
+                padded = F.pad(own, (0, 0, 0, longest - len(own)))  # shares differ by one row at most
+                destination[prefix + name] = self._processes.gather(padded)[: self.size]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        if self._processes is not None:
+            whole = {prefix + name for name in ("student_memory", "teacher_memory")} & state_dict.keys()
+            state_dict = state_dict | {name: _share(state_dict[name], self._processes) for name in whole}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _share(memory: Tensor, processes: Processes) -> Tensor:
+    return memory[processes.rank :: processes.world].clone()

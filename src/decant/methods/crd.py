@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from decant.interfaces import Batch, BuildContext, Outputs
+from decant.interfaces import UNLABELLED, Batch, BuildContext, Outputs, Processes
 from decant.methods.adapters import Embedding
 from decant.methods.checks import require_positive, require_weights, require_whole
 from decant.methods.contrast import Contrast
@@ -46,6 +46,11 @@ class CRDSettings:
         ((student, teacher),) = paired_vectors(context, self.name, ("pooled",))
         if context.facts is None:
             raise ValueError("crd remembers every training sample: give facts about the training set (DataFacts)")
+        if unlabelled := int((context.facts.targets == UNLABELLED).sum()):
+            raise ValueError(
+                "crd tells every training sample from those of other classes, so each must carry a label; "
+                f"{unlabelled:,} of {context.facts.size:,} carry none: leave those out, or take another method"
+            )
         contrast = Contrast(
             context.facts.targets,
             self.dimension,
@@ -61,6 +66,7 @@ class CRD(FeatureMethod):
 
     gather = True
     needs_index = True
+    one_class = True  # strangers are of other classes than it
 
     def __init__(self, settings: CRDSettings, student: Embedding, teacher: Embedding, contrast: Contrast) -> None:
         super().__init__(settings, ("pooled",))
@@ -73,6 +79,10 @@ class CRD(FeatureMethod):
         own, other = self.student_embedding(student.taps["pooled"]), self.teacher_embedding(teacher.taps["pooled"])
         loss: Tensor = self.contrast(own, other, batch.index)
         return loss
+
+    def divide(self, processes: Processes) -> None:
+        """Every process remembers its share of the training set, and compares with that."""
+        self.contrast.divide(processes)
 
     def _check(self, batch: Batch) -> None:
         """Refuse an index that leads to other samples: the memory would mix them up without a sign."""

@@ -11,7 +11,7 @@ from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.losses import dkd_terms, kd_loss
 from decant.methods.checks import require_finite, require_positive, require_warmup, require_weights
 from decant.methods.source import Source
-from decant.methods.task import hard_loss
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.warmup import linear_warmup
 
 
@@ -83,8 +83,9 @@ class CTKD(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
         temperature = self.temperature()
-        terms = self._base(student.logits, teacher.logits, batch.target, temperature.detach())
-        against = self._base(student.logits.detach(), teacher.logits, batch.target, temperature)
+        target = taught_target(teacher.logits, batch)
+        terms = self._base(student.logits, teacher.logits, target, temperature.detach())
+        against = self._base(student.logits.detach(), teacher.logits, target, temperature)
         adversary = torch.stack([weight * against[name] for name, weight in self._parts().items()]).sum()
         return {
             "hard": hard_loss(student, batch, self.settings.task_weight),

@@ -9,7 +9,7 @@ from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.losses import dkd_terms, standardise_logits
 from decant.methods.checks import require_flag, require_temperature, require_warmup, require_weights
 from decant.methods.source import Source
-from decant.methods.task import hard_loss
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.warmup import linear_warmup
 
 
@@ -60,7 +60,7 @@ class DKD(Method):
         if self.settings.standardise:
             own, goal = standardise_logits(own), standardise_logits(goal)
         # Before the task's loss, because its message for a wrong label says more than that of torch.
-        terms = dkd_terms(own, goal, batch.target, temperature=temperature, reduction="mean")
+        terms = dkd_terms(own, goal, taught_target(goal, batch), temperature=temperature, reduction="mean")
         return {"hard": hard_loss(student, batch, self.settings.task_weight), "tckd": terms.tckd, "nckd": terms.nckd}
 
     def weights(self, epoch: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from decant.interfaces import Batch, Method, Outputs
-from decant.methods.task import hard_loss
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.warmup import linear_warmup
 
 
@@ -25,12 +25,15 @@ class LogitMethod(Method):
 
     @abstractmethod
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> dict[str, Tensor]:
-        """The terms that compare logits (N, C), unweighted."""
+        """The terms that compare logits (N, C), unweighted.
+
+        ``target`` is as :func:`decant.methods.task.taught_target` gives it: no sample is without a class.
+        """
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
         # First of all, because its message for a wrong label says more than that of torch.
-        terms = self.compare(student.logits, teacher.logits, batch.target)
+        terms = self.compare(student.logits, teacher.logits, taught_target(teacher.logits, batch))
         return {"hard": hard_loss(student, batch, self._task_weight), **terms}
 
     def weights(self, epoch: float) -> dict[str, float]:

@@ -62,6 +62,7 @@ class NCKD(LogitMethod):
         super().__init__(settings.task_weight, {"nckd": settings.weight}, settings.warmup)
         self.settings = settings
         self.gather = settings.samples != "all"  # a half is one of the whole batch
+        self.one_class = settings.suppress or self.gather
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor | None) -> dict[str, Tensor]:
         """The term of these logits.

@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from decant.interfaces import Batch, BuildContext, Outputs
+from decant.interfaces import UNLABELLED, Batch, BuildContext, Outputs
 from decant.losses import nd_loss
 from decant.losses.features import full_precision, unit
 from decant.methods.checks import require_weights
 from decant.methods.feature_method import FeatureMethod
 from decant.methods.source import Source
 from decant.methods.stages import paired_vectors
+from decant.methods.task import taught_target
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,20 @@ class ND(FeatureMethod):
         self.register_buffer("directions", torch.full((classes, teacher_width), torch.nan))
 
     def prepare(self, teacher_outputs: Iterator[tuple[Outputs, Batch]]) -> None:
-        """The directions of the class means; a class without samples has none."""
+        """The directions of the class means over labelled samples; a class without any has none."""
         sums = torch.zeros_like(self.directions, dtype=torch.float64)
         for outputs, batch in teacher_outputs:
             if batch.target is None or batch.target.is_floating_point():
                 raise ValueError("nd works out the teacher's class means: it needs the class index of every sample")
-            sums.index_add_(0, batch.target, outputs.taps["pooled"].double())
+            labelled = batch.target != UNLABELLED
+            sums.index_add_(0, batch.target[labelled], outputs.taps["pooled"][labelled].double())
         self.directions.copy_(unit(sums, dim=1))  # a sum points where its mean does
 
     def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """The loss along the direction of each sample's class; of the teacher's choice where there are no labels."""
+        """The loss along the direction of each sample's class; of the teacher's choice where it has no label."""
         self._check()
-        classes = teacher.logits.argmax(dim=1) if batch.target is None else batch.target
+        target = taught_target(teacher.logits, batch)
+        classes = teacher.logits.argmax(dim=1) if target is None else target
         if classes.is_floating_point():
             with full_precision(self.directions):
                 direction = classes.to(self.directions) @ self.directions

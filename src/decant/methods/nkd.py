@@ -46,6 +46,8 @@ class NKDSettings:
 class NKD(LogitMethod):
     """Terms ``hard``, ``target`` and ``others`` (T^2 included), all in nats; the last two are cross-entropies."""
 
+    one_class = True
+
     def __init__(self, settings: NKDSettings) -> None:
         weights = {"target": settings.weight, "others": settings.weight * settings.gamma}
         super().__init__(settings.task_weight, weights, settings.warmup)

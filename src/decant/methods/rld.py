@@ -47,6 +47,8 @@ class RLDSettings:
 class RLD(LogitMethod):
     """Terms ``hard``, ``confidence`` and ``correlation`` (T^2 included), all in nats."""
 
+    one_class = True
+
     def __init__(self, settings: RLDSettings) -> None:
         super().__init__(
             settings.task_weight, {"confidence": settings.alpha, "correlation": settings.beta}, settings.warmup

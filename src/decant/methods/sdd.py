@@ -12,7 +12,7 @@ from decant.losses import dkd_loss, kd_loss, nkd_loss, region_means, sdd_terms
 from decant.methods.checks import require_scales, require_temperature, require_warmup, require_weights
 from decant.methods.classifiers import linear_classifier
 from decant.methods.source import Source
-from decant.methods.task import hard_loss
+from decant.methods.task import hard_loss, taught_target
 from decant.methods.warmup import linear_warmup
 
 _ROUNDING = 0.05
@@ -83,6 +83,7 @@ class SDD(Method):
     def __init__(self, settings: SDDSettings, student: nn.Linear, teacher: nn.Linear) -> None:
         super().__init__()
         self.settings = settings
+        self.one_class = settings.base == "nkd"
         # In a tuple: it is the student's, trained and saved there. A copy of student and method together keeps it so.
         self._classifier = (student,)
         # Not saved: they come from the teacher again.
@@ -99,9 +100,10 @@ class SDD(Method):
         for role, regions, logits in (("student", own, student.logits), ("teacher", goal, teacher.logits)):
             _check(role, regions[..., 0], logits)
         # Of unlabelled samples, the teacher's choice on the whole is the target of every region.
-        target = goal[..., 0].argmax(dim=1) if batch.target is None else batch.target
+        target = taught_target(goal[..., 0], batch)
+        target = goal[..., 0].argmax(dim=1) if target is None else target
         losses = self._base(own, goal, target.unsqueeze(-1).expand(*target.shape, own.shape[2]))
-        terms = sdd_terms(losses, goal, batch.target)
+        terms = sdd_terms(losses, goal, target)
         return {"hard": hard_loss(student, batch, settings.task_weight), **terms._asdict()}
 
     def weights(self, epoch: float) -> dict[str, float]:

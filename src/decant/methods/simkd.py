@@ -4,7 +4,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,21 +44,51 @@ class SimKDSettings:
         place, _ = linear_classifier(context, "student", self.name)
         _, classifier = linear_classifier(context, "teacher", self.name)
         size = min(student[1], teacher[1]), min(student[2], teacher[2])
-        bridge = OrderedDict[str, nn.Module](projector=projector(student[0], teacher[0], self.factor))
-        if student[1:] != size:
-            bridge["fit"] = nn.AdaptiveAvgPool2d(size)
-            bridge.move_to_end("fit", last=False)
-        head = Head(context.student_taps["map"], bridge, place, copy.deepcopy(classifier).requires_grad_(False))
-        return SimKD(self, head)
+        fit = size if student[1:] != size else None
+        bridge = projector(student[0], teacher[0], self.factor)
+        taken = copy.deepcopy(classifier).requires_grad_(False)
+        return SimKD(self, Head(context.student_taps["map"], fit, bridge, place, taken))
 
 
 class Head(NamedTuple):
     """What a student gets: modules that follow the one at ``map``, and another classifier at ``place``."""
 
     map: str
-    bridge: Mapping[str, nn.Module]
+    fit: tuple[int, int] | None
+    """Height and width to which the map is pooled before it is projected; None where it has them."""
+    projector: nn.Sequential
     place: str
     classifier: nn.Linear
+
+    def put_into(self, student: nn.Module) -> nn.Module:
+        """The student with these modules; all other layers are those of the given one."""
+        follow = OrderedDict[str, nn.Module](given=student.get_submodule(self.map))
+        if self.fit is not None:
+            follow["fit"] = nn.AdaptiveAvgPool2d(self.fit)
+        follow["projector"] = self.projector
+        return exchanged(student, {self.map: nn.Sequential(follow), self.place: self.classifier})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values from which :func:`head_from` makes a head of the same shape."""
+        first, middle, classifier = (
+            cast(nn.Conv2d, self.projector[0]),
+            cast(nn.Conv2d, self.projector[3]),
+            self.classifier,
+        )
+        return {
+            "map": self.map,
+            "fit": self.fit,
+            "projector": [first.in_channels, classifier.in_features, classifier.in_features // middle.in_channels],
+            "place": self.place,
+            "classifier": [classifier.in_features, classifier.out_features, classifier.bias is not None],
+        }
+
+
+def head_from(values: Mapping[str, Any]) -> Head:
+    """A head of the shape that ``to_dict`` told, with fresh weights."""
+    height_width = values["fit"]
+    fit = (height_width[0], height_width[1]) if height_width is not None else None
+    return Head(values["map"], fit, projector(*values["projector"]), values["place"], nn.Linear(*values["classifier"]))
 
 
 class SimKD(FeatureMethod):
@@ -76,8 +106,12 @@ class SimKD(FeatureMethod):
     def deployed(self, student: nn.Module) -> nn.Module:
         """The student with the projector and the teacher's classifier; all other layers are those of the given one."""
         (head,) = self._head
-        follow = nn.Sequential(OrderedDict(given=student.get_submodule(head.map), **head.bridge))
-        return exchanged(student, {head.map: follow, head.place: head.classifier})
+        return head.put_into(student)
+
+    def deployed_parts(self) -> dict[str, Any]:
+        """The shapes of the projector and of the classifier, and where they are."""
+        (head,) = self._head
+        return {"simkd": head.to_dict()}
 
     def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """The mean square, over samples, channels and positions."""

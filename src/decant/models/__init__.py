@@ -2,10 +2,12 @@
 
 from decant.models.collections import (
     COLLECTIONS,
+    LogitsAlone,
     Option,
     Preprocessing,
     build_network,
     classes_of,
+    network_of_config,
     preprocessing_of,
     require_known_network,
 )
@@ -24,16 +26,18 @@ from decant.models.unlike import (
     resighted,
 )
 from decant.models.weights import load_all_but_head, load_weights
-from decant.models.zoo import TINY, ZOO, create, require_network
+from decant.models.zoo import IMAGENET, TINY, ZOO, create, require_network
 
 __all__ = [
     "COLLECTIONS",
+    "IMAGENET",
     "TINY",
     "ZOO",
     "AveragedTeachers",
     "ClassMap",
     "Folded",
     "FoldedClasses",
+    "LogitsAlone",
     "Option",
     "Preprocessing",
     "Resighted",
@@ -49,6 +53,7 @@ __all__ = [
     "load_all_but_head",
     "load_weights",
     "map_classes",
+    "network_of_config",
     "preprocessing_of",
     "require_known_network",
     "require_network",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from decant.models.digits import DigitsNet
 from decant.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
+from decant.models.mobilenet_v1 import MobileNetV1
 from decant.models.mobilenet_v2 import MobileNetV2
 from decant.models.network import ZooNetwork
 from decant.models.resnet import ResNet
@@ -48,6 +49,9 @@ ZOO: dict[str, Builder] = {
 }
 """The networks of the CIFAR-100 distillation protocol: 32x32 images of 3 channels."""
 
+IMAGENET: dict[str, Builder] = {"MobileNetV1": MobileNetV1}
+"""Networks of the ImageNet distillation protocol, 224x224 images of 3 channels, that torchvision does not have."""
+
 TINY: dict[str, Builder] = {
     "digits_teacher": partial(DigitsNet, widths=(16, 32, 64), convolutions=2),
     "digits_student": partial(DigitsNet, widths=(8, 16, 16), convolutions=1),
@@ -57,14 +61,14 @@ TINY: dict[str, Builder] = {
 
 def require_network(name: str) -> None:
     """Raise ValueError with the nearest names unless ``create`` knows the name."""
-    lowered = {known.lower(): known for known in ZOO | TINY}
+    lowered = {known.lower(): known for known in ZOO | IMAGENET | TINY}
     if name not in lowered.values():
         near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.4)]
         raise ValueError(f"no network is named {name!r}; nearest: {', '.join(near or lowered.values())}")
 
 
 def create(name: str, *, num_classes: int = 100, in_channels: int | None = None) -> ZooNetwork:
-    """A freshly initialised network by its name in ``ZOO`` or ``TINY``; it maps (N, channels, H, W) to logits (N, C).
+    """A freshly initialised network by its name in ``ZOO``, ``IMAGENET`` or ``TINY``: images to logits (N, C).
 
     Args:
         name: e.g. "resnet20".
@@ -87,4 +91,4 @@ def create(name: str, *, num_classes: int = 100, in_channels: int | None = None)
     for what, count in counts.items():
         if count < 1:
             raise ValueError(f"{what} must be at least 1, got {count}")
-    return (ZOO | TINY)[name](**counts)
+    return (ZOO | IMAGENET | TINY)[name](**counts)

@@ -14,7 +14,8 @@ from decant.recipe.loader import (
     with_changes,
     with_overrides,
 )
-from decant.recipe.own_methods import code_files, named_code
+from decant.recipe.own_code import code_files, named_code
+from decant.recipe.own_networks import network_named
 from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import (
@@ -51,6 +52,7 @@ __all__ = [
     "load_recipe",
     "method_settings",
     "named_code",
+    "network_named",
     "recipe_as",
     "recipe_from_dict",
     "recipe_hash",

@@ -7,19 +7,20 @@ from pydantic import Field, GetCoreSchemaHandler, PydanticSchemaGenerationError,
 from pydantic_core import CoreSchema, core_schema
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, ComposedSettings
-from decant.recipe.own_methods import Load, is_own
+from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings
+from decant.recipe.own_code import Open, is_own
+from decant.recipe.own_methods import settings_class
+from decant.recipe.own_networks import TAGS
 
 FORMS = ("<one>", "<several>")
-TAGS = ("<of decant>", "<of a file>")
-"""What pydantic puts into the place of a fault in a method, besides the keys: how it is written, whose it is."""
+"""What pydantic puts into the place of a fault in a method, besides the keys and whose it is: how it is written."""
 
 
 class _ByName:
     """Tells pydantic to pick the settings class by the table's ``name``: one of ours, or one out of a file."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        classes = tuple(METHODS.values())
+        classes = (*METHODS.values(), *MULTILABEL_METHODS.values())
         ours = handler.generate_schema(Annotated[Union[classes], Field(discriminator="name")])  # noqa: UP007
         own = core_schema.with_info_plain_validator_function(_own_settings)
         one = core_schema.tagged_union_schema({TAGS[0]: ours, TAGS[1]: own}, _tag)
@@ -33,9 +34,9 @@ def _tag(value: Any) -> str:
 
 
 def _own_settings(value: dict[str, Any], info: ValidationInfo) -> MethodSettings:
-    """Settings out of a file, as strictly as ours; the validation's context is what loads, or refuses."""
-    load = cast(Load, info.context)
-    settings = load(value["name"], value.get("sha256"))
+    """Settings out of a file, as strictly as ours; the validation's context is what allows code, or refuses."""
+    allowed = cast(Open, info.context)(value["name"], value.get("sha256"))
+    settings = settings_class(allowed, value["name"].rpartition(":")[2])
     given = {key: setting for key, setting in value.items() if key not in ("name", "sha256")}
     try:
         adapter = TypeAdapter(settings)

@@ -8,18 +8,20 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS
-from decant.recipe.by_name import FORMS, TAGS
-from decant.recipe.own_methods import Load
+from decant.methods import METHODS, MULTILABEL_METHODS
+from decant.recipe.by_name import FORMS
+from decant.recipe.own_code import Open
+from decant.recipe.own_methods import settings_class
+from decant.recipe.own_networks import TAGS, network_settings
 from decant.recipe.settings import Recipe
 
 
-def explain(error: ValidationError, values: Mapping[str, Any], code: Load, recipe: type[Any] = Recipe) -> list[str]:
+def explain(error: ValidationError, values: Mapping[str, Any], code: Open, recipe: type[Any] = Recipe) -> list[str]:
     """One sentence per fault: the dotted key, what was expected, what came, and the nearest right name."""
     return [_sentence(dict(fault), values, code, recipe) for fault in error.errors()]
 
 
-def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load, recipe: type[Any]) -> str:
+def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Open, recipe: type[Any]) -> str:
     location, owner = _follow(fault["loc"], values, code, recipe)
     key = ".".join(location) or "recipe"
     kind = fault["type"]
@@ -44,7 +46,7 @@ def _sentence(fault: dict[str, Any], values: Mapping[str, Any], code: Load, reci
 
 
 def _follow(
-    location: tuple[int | str, ...], values: Mapping[str, Any], code: Load, recipe: type[Any]
+    location: tuple[int | str, ...], values: Mapping[str, Any], code: Open, recipe: type[Any]
 ) -> tuple[list[str], Any]:
     """The key as the user wrote it (without the tags pydantic puts in), and the class that owns its last part."""
     kind: Any = recipe
@@ -56,7 +58,9 @@ def _follow(
             continue
         if part in TAGS:
             if part == TAGS[1] and part != location[-1]:  # a fault inside: the class was loaded
-                kind = code(str(value["name"]), value.get("sha256"))
+                file, inner = code(str(value["name"]), value.get("sha256")), str(value["name"]).rpartition(":")[2]
+                method = kind is MethodSettings
+                kind = settings_class(file, inner) if method else network_settings(_only_dataclass(kind), file, inner)
             continue
         tagged = _variants(kind).get(str(part))
         if tagged is not None and isinstance(value, Mapping) and value.get("name") == part:
@@ -75,7 +79,7 @@ def _follow(
 def _variants(kind: Any) -> dict[str, Any]:
     """Name -> class, where the settings at this place are picked by name."""
     if kind is MethodSettings:
-        return dict(METHODS)
+        return METHODS | MULTILABEL_METHODS
     found = {}
     for option in get_args(kind):
         if dataclasses.is_dataclass(option):

@@ -16,12 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from decant.methods import ComposedSettings
 from decant.recipe.faults import explain
-from decant.recipe.own_methods import beside, code_files, load, loaded_by, refuse
+from decant.recipe.own_code import beside, code_files, loaded_by, refuse, trust
 from decant.recipe.settings import Recipe
 
 DEFAULT_TASK = "classification"
-TASKS = (DEFAULT_TASK, "detection")
-"""What recipes can teach; each task has a dataclass of its own."""
+TASKS = (DEFAULT_TASK, "multilabel", "detection")
+"""What recipes can teach; the last has a dataclass of its own."""
 
 
 class RecipeError(ValueError):
@@ -62,7 +62,7 @@ def recipe_from_dict(
     Args:
         values: the dictionary.
         where: what to call it in messages.
-        trust_code: whether the Python files that it takes methods from may be run.
+        trust_code: whether the Python files that it takes methods and networks from may be run.
         same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
 
     Raises:
@@ -81,9 +81,10 @@ def recipe_as(
 ) -> Kind:
     """The recipe of a plain dictionary as one of this dataclass; the rest as for :func:`recipe_from_dict`."""
     task = values.get("task", DEFAULT_TASK) if isinstance(values, Mapping) else DEFAULT_TASK
-    if task != (own := getattr(kind, "task", DEFAULT_TASK)) and task in TASKS:
+    own = getattr(kind, "task", DEFAULT_TASK)
+    if (task == "detection") != (own == "detection") and task in TASKS:
         raise RecipeError(where, [f"task: this is a recipe of {task}, but what was asked for is there for {own} alone"])
-    code = load if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
+    code = trust if trust_code else refuse if same_code_as is None else loaded_by(same_code_as)
     try:
         text = json.dumps(values, allow_nan=False)
     except RecursionError:
@@ -136,8 +137,8 @@ def load_recipe(
         overrides: ``key=value`` with a dotted key and a TOML value, such as ``method.beta=4.0``; text may go unquoted.
             A path in it is relative to ``overrides_beside``.
         overrides_beside: a folder; None for the recipe's own.
-        trust_code: whether the Python files that it takes methods from (`method.name = "my_file.py:MyMethod"`) may be
-            run; such a path is relative to the file that names it.
+        trust_code: whether the Python files that it takes methods and networks from (`method.name =
+            "my_file.py:MyMethod"`) may be run; such a path is relative to the file that names it.
         same_code_as: a recipe whose code is loaded already and may be named here too; other code is refused.
 
     Raises:
@@ -201,7 +202,7 @@ def with_changes(recipe: Recipe, changes: Sequence[str], *, beside: Path = Path(
     """The recipe with some settings changed, through the same door as a file.
 
     Args:
-        recipe: no code of its own may be in it.
+        recipe: what is changed; code that it does not use already may not come with a change.
         changes: ``key=value`` as for :func:`load_recipe`.
         beside: what paths in them are relative to.
 
@@ -211,7 +212,7 @@ def with_changes(recipe: Recipe, changes: Sequence[str], *, beside: Path = Path(
     values = recipe_to_dict(recipe)
     for change in changes:
         _override(values, change)
-    return recipe_as(Recipe, _inline(values, beside, seen=()), where="--set")
+    return recipe_as(Recipe, _inline(values, beside, seen=()), where="--set", same_code_as=recipe)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def _inline(values: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dic
         methods = {name: beside(method, folder) for name, method in compared["methods"].items()}
         values["compare"] = {**compared, "methods": methods}
     if "student" in values:
-        values["student"] = _weights_beside(values["student"], folder)
+        values["student"] = _weights_beside(beside(values["student"], folder), folder)
     teacher = values.get("teacher")
     if not isinstance(teacher, dict):
         return values
@@ -257,7 +258,7 @@ def _weights_beside(network: Any, folder: Path) -> Any:
 
 
 def _inline_teacher(teacher: dict[str, Any], folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    teacher = _weights_beside(teacher, folder)
+    teacher = _weights_beside(beside(teacher, folder), folder)
     if isinstance(teacher.get("also"), list):
         also = [_inline_teacher(other, folder, seen) if isinstance(other, dict) else other for other in teacher["also"]]
         teacher = {**teacher, "also": also}

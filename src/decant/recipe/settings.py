@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from torch import nn
 
 from decant.data import DataSettings, Interpolation
 from decant.interfaces import MethodSettings
 from decant.methods import ComposedSettings, SupervisedSettings
-from decant.models import Option, require_known_network
+from decant.models import Option, build_network, require_known_network
 from decant.recipe.by_name import MethodByName
 from decant.recipe.comparison import CompareSettings, method_settings
+from decant.recipe.multilabel import refuse_task
+from decant.recipe.own_networks import OfAFileToo
 from decant.recipe.training import MultiStep, TrainSettings
 
 MAX_SEED = 2**63 - 1
@@ -20,7 +24,8 @@ class NetworkSettings:
     """A network by its name, and what it starts from.
 
     Attributes:
-        name: as :func:`decant.models.build_network` knows it: `resnet20`, `torchvision/NAME`, `timm/NAME`, `hf/NAME`.
+        name: as :func:`decant.models.build_network` knows it: `resnet20`, `torchvision/NAME`, `timm/NAME`, `hf/NAME`;
+            or `my_file.py:make`, a function in a file of the user's.
         pretrained: whether it starts from its library's weights, which are downloaded where they are not there.
         weights: a file of weights to start from; in a file, a path relative to that file. With either of the two, a
             classifier over another number of classes is a fresh one.
@@ -38,9 +43,17 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         """Refuse a misspelt name now: a student is built only after its teacher was trained."""
-        require_known_network(self.name)
+        self.require_known()
         if self.pretrained and self.weights is not None:
             raise ValueError("a network starts from pretrained weights or from a file, not from both")
+
+    def require_known(self) -> None:
+        """Raise ValueError unless there is a network of that name."""
+        require_known_network(self.name)
+
+    def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
+        """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""
+        return build_network(self.name, classes=classes, channels=channels, pretrained=pretrained, options=self.options)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class TeacherSettings:
     classes: tuple[str, ...] | None = None
     rename: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
-    also: "tuple[TeacherSettings, ...]" = ()
+    also: "tuple[Annotated[TeacherSettings, OfAFileToo()], ...]" = ()
 
     def __post_init__(self) -> None:
         """Refuse anything but one whole source."""
@@ -115,11 +128,21 @@ class TeacherSettings:
                 'to put a file in the place of a recipe: --set \'teacher={name="...", weights="..."}\''
             )
         if self.name is not None:
-            require_known_network(self.name)
+            self.require_known()
         if not (math.isfinite(self.share) and self.share > 0):
             raise ValueError(f"share is a finite number above 0, got {self.share}")
         if any(other.also for other in self.also):
             raise ValueError("further teachers stand side by side in `also`, not below each other")
+
+    def require_known(self) -> None:
+        """Raise ValueError unless there is a network of that name."""
+        require_known_network(self.network)
+
+    def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
+        """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""
+        return build_network(
+            self.network, classes=classes, channels=channels, pretrained=pretrained, options=self.options
+        )
 
     @property
     def network(self) -> str:
@@ -145,20 +168,30 @@ class Recipe:
         seed: decides initialisation and order, and the views too unless ``data.view_seed`` is given.
         compare: what `decant compare` runs.
         judged_on: the images on which every epoch is evaluated; "validation" is for choosing settings.
-        task: what is learned; picks the kind of recipe.
+        task: what is learned: one class of each sample, or with "multilabel" any number of them.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    student: NetworkSettings
+    student: Annotated[NetworkSettings, OfAFileToo()]
     data: DataSettings
-    teacher: TeacherSettings | None = None
+    teacher: Annotated[TeacherSettings, OfAFileToo()] | None = None
     method: MethodByName = field(default_factory=SupervisedSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0
     compare: CompareSettings = field(default_factory=CompareSettings)
     judged_on: Literal["test", "validation"] = "test"
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "multilabel"] = "classification"
+
+    @property
+    def metric(self) -> str:
+        """What a score is told by: "top1", or "map" (mean average precision) of several classes, in percent."""
+        return "top1" if self.task == "classification" else "map"
+
+    @property
+    def metric_name(self) -> str:
+        """The same in words."""
+        return "top-1" if self.task == "classification" else "mean average precision"
 
     @property
     def trained(self) -> "Recipe":
@@ -195,6 +228,9 @@ class Recipe:
                 "data.all_strong shows the teacher views of which an image has too many to keep the answers in a "
                 'table: train.teacher_cache = "none" is for it'
             )
+        refuse_task(self)
+        if self.train.mixes_labels:
+            self._refuse_mixed_labels()
         if self.data.validation == 0 and (self.judged_on == "validation" or self.compare.tune):
             what = 'judged_on = "validation"' if self.judged_on == "validation" else "compare.tune"
             raise ValueError(
@@ -205,12 +241,31 @@ class Recipe:
                 'train.teacher_cache = "views" keeps logits by view, but random windows of pictures are never met '
                 'twice; leave it at "none"'
             )
+        if self.data.name == "pictures" and self.data.pictures.sizes and (self.train.compile or self.data.all_strong):
+            raise ValueError(
+                "data.pictures.sizes changes the images' size, which train.compile and data.all_strong are made for: "
+                "leave out the one or the other"
+            )
         for name, optimizer in self.compare.optimizers.items():
             method_settings(name, self.method, self.compare)
             replace(self.train, optimizer=optimizer)  # refuses what does not go with the momentum
         for source in self.teacher.sources if self.teacher is not None else ():
             if source.recipe is not None:
                 self._refuse_leaks(source.recipe.data)
+
+    def _refuse_mixed_labels(self) -> None:
+        names = [name for name in ("mixup", "cutmix", "label_smoothing") if getattr(self.train, name)]
+        told = " and ".join(f"train.{name}" for name in names)
+        if self.train.teacher_cache == "views" and names != ["label_smoothing"]:
+            raise ValueError(
+                f"{told}: mixed images are never met twice, so a table of what the teacher says to views is of no use; "
+                'leave train.teacher_cache at "none"'
+            )
+        if self.data.unlabelled or self.data.hidden_labels:
+            raise ValueError(
+                f"{told} mixes labels, which samples without one (data.unlabelled, data.hidden_labels) do not have; "
+                "leave out one of the two"
+            )
 
     def _refuse_leaks(self, teacher: DataSettings) -> None:
         """Refuse a teacher of other data, or one that is trained on what the student is judged on."""

@@ -122,10 +122,18 @@ class TrainSettings:
     """So many of the epochs, the first ones, train the classifier alone; the schedule begins after them."""
     probe_learning_rate: float = 0.1
     """Learning rate of those."""
+    mixup: float = 0.0
+    """a of the Beta(a, a) that says how two images and their labels are blended (arXiv:1710.09412); 0 for none."""
+    cutmix: float = 0.0
+    """The same for a rectangle of another image (arXiv:1905.04899); with both, each sample gets one of them."""
+    label_smoothing: float = 0.0
+    """Share of every label that is spread over all classes (arXiv:1512.00567)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Type of the networks' arithmetic (autocast); losses are worked in float32 in any case."""
     channels_last: bool = True
     """Memory layout of images and convolutions: the same numbers up to rounding, faster."""
+    sync_batchnorm: bool = False
+    """Statistics of BatchNorm over the batch of all processes, not of each; needs CUDA where there are several."""
     compile: bool = False
     """Compile student, teacher and loss: the same numbers up to rounding, faster after minutes of compiling."""
     teacher_cache: Literal["none", "views"] = "none"
@@ -150,6 +158,11 @@ class TrainSettings:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What a NaN or infinite loss does: "stop" ends the run, "skip" leaves out the optimiser step, at the price of a
     wait for the device in every step."""
+
+    @property
+    def mixes_labels(self) -> bool:
+        """Whether labels are probabilities rather than classes."""
+        return bool(self.mixup or self.cutmix or self.label_smoothing)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can use, all at once."""
@@ -183,6 +196,13 @@ class TrainSettings:
                 faults.append("nesterov is for sgd: dot is not defined with it")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             faults.append(f"weight_decay must be a finite number of at least 0, got {self.weight_decay}")
+        faults += [
+            f"{name} is a number from 0 to 100, got {getattr(self, name)}"
+            for name in ("mixup", "cutmix")
+            if not 0 <= getattr(self, name) <= 100
+        ]
+        if not 0 <= self.label_smoothing < 1:
+            faults.append(f"label_smoothing is a share from 0 to below 1, got {self.label_smoothing}")
         if self.ema is not None and not 0 < self.ema < 1:
             faults.append(f"ema is a decay between 0 and 1, or left out, got {self.ema}")
         if self.teacher_cache_top is not None and self.teacher_cache_top < 1:

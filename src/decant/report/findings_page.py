@@ -41,13 +41,18 @@ def findings_markdown(findings: Findings, *, command: str, figure: str | None = 
         f"# {findings.study}",
         findings.question,
         f"```\n{command.strip()}\n```",
-        section("Result", "\n\n".join(_table(table) for table in findings.tables) + drawn),
+        section("Result", findings_tables(findings) + drawn),
         section("What it shows", bullets(list(findings.shown)) or "Nothing."),
         section("What it does not show", bullets(list(findings.not_shown)) or "Every question above has an answer."),
         section("Read with care", bullets(list(findings.caveats)) or "Nothing besides what stands above."),
         section("What was run", _runs(findings)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def findings_tables(findings: Findings) -> str:
+    """The tables of a study in Markdown."""
+    return "\n\n".join(_table(table) for table in findings.tables)
 
 
 def _runs(findings: Findings) -> str:

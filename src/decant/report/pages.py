@@ -11,10 +11,10 @@ import re
 import sys
 from pathlib import Path
 
-from decant.evidence import Comparison, verdict
+from decant.evidence import Comparison
 from decant.evidence.published import PROTOCOLS
 from decant.report.reproduction import gains_markdown, pairs_markdown, read_pairs
-from decant.report.table import comparison_markdown
+from decant.report.table import claims_markdown, comparison_markdown
 
 _BLOCK = re.compile(r"<!-- (?P<kind>table|verdict|pairs|gains): (?P<name>[\w./-]+) -->\n.*?<!-- end -->", re.DOTALL)
 _OVER_PAIRS = {"pairs": pairs_markdown, "gains": gains_markdown}
@@ -35,10 +35,7 @@ def refreshed(text: str, results: Path) -> str:
         if not path.is_file():
             raise FileNotFoundError(f"the page has a block for {match['name']!r}, but there is no {path}")
         comparison = Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
-        if match["kind"] == "table":
-            body = comparison_markdown(comparison)
-        else:
-            body = "".join(f"- {claim.text}\n" for claim in verdict(comparison).claims)
+        body = comparison_markdown(comparison) if match["kind"] == "table" else claims_markdown(comparison)
         return f"<!-- {match['kind']}: {match['name']} -->\n{body}<!-- end -->"
 
     return _BLOCK.sub(block, text)

@@ -11,6 +11,8 @@ _UNUSED = {
     "strong": {"name": "randaugment", "operations": 2, "magnitude": 10},
     "label_noise": 0.0,
     "all_strong": False,
+    "hidden_labels": 0.0,
+    "unlabelled": False,
 }
 """Settings of the data that are told only where they are others."""
 

@@ -4,7 +4,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from decant.evidence import Comparison, mean_std
+from decant.evidence import Comparison, mean_std, verdict
 from decant.report import wording
 
 _SETTINGS = "settings"
@@ -39,8 +39,18 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The same table in Markdown, ending with a newline."""
+    return markdown_table(*comparison_cells(comparison))
+
+
+def claims_markdown(comparison: Comparison) -> str:
+    """What the comparison shows as a Markdown list, without its caveats, ending with a newline."""
+    return "".join(f"- {claim.text}\n" for claim in verdict(comparison).claims)
+
+
+def comparison_cells(comparison: Comparison) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The same table as headings, rows, and which columns hold numbers."""
     headings = _headings(comparison)
-    return markdown_table([heading for heading, _ in headings], _rows(comparison), [right for _, right in headings])
+    return [heading for heading, _ in headings], _rows(comparison), [right for _, right in headings]
 
 
 def beside_markdown(comparison: Comparison) -> str:

@@ -15,7 +15,6 @@ from decant.data import Images
 from decant.engine import find_teacher, load_data
 from decant.engine.predictions import Predictions, predict, student_of
 from decant.evidence import Heatmap, Interval, Panel, Series, Table, mean_std, paired_interval
-from decant.evidence.calibration import reliability
 from decant.evidence.correlation import correlation_difference
 from decant.recipe import KD_MATCHED
 from decant.studies.claims import Claim, caveats_of, claim, told
@@ -115,8 +114,7 @@ class _Looked:
 
 
 def _summary(said: Predictions, teacher: Predictions, *, whole: bool) -> dict[str, Any]:
-    confidence, choice = said.logits.double().softmax(1).max(1)
-    bins = reliability(confidence.numpy(), (choice == said.target).numpy())
+    bins = said.calibration()
     matrix, mean = correlation_difference(said.logits.numpy(), teacher.logits.numpy())
     facts: dict[str, Any] = {"ece": bins.error, "correlation": mean}
     if whole:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from decant.data.pictures.decode import UnreadablePictureError, decode
 from decant.data.pictures.listing import Listing
+from decant.data.pictures.store import Store
 from decant.data.pictures.workers import in_workers
 
 _CHUNK = 32
@@ -71,7 +72,7 @@ def _decode_all(listing: Listing, fingerprint: str, workers: int, say: Callable[
     kinds: Counter[str] = Counter()
     sides: list[int] = []
     chunks = range(-(-count // _CHUNK))
-    jobs = _Look(listing.root, [entry.path for entry in listing.entries])
+    jobs = _Look(listing.root, [entry.path for entry in listing.entries], listing.store)
     for number, found in zip(chunks, in_workers(jobs, chunks, workers), strict=True):
         for entry, (fault, kind, side) in zip(listing.entries[number * _CHUNK :], found, strict=False):
             if fault is not None:
@@ -90,15 +91,16 @@ def _decode_all(listing: Listing, fingerprint: str, workers: int, say: Callable[
 class _Look:
     root: Path
     paths: list[str]
+    store: Store
 
     def __call__(self, number: int) -> list[tuple[str | None, str, int]]:
         """(fault or None, kind, shorter side) of each picture of a chunk."""
-        return [self._one(self.root / path) for path in self.paths[number * _CHUNK : (number + 1) * _CHUNK]]
+        return [self._one(path) for path in self.paths[number * _CHUNK : (number + 1) * _CHUNK]]
 
-    def _one(self, path: Path) -> tuple[str | None, str, int]:
+    def _one(self, path: str) -> tuple[str | None, str, int]:
         try:
-            image, kind = decode(path)
-        except UnreadablePictureError as error:
+            image, kind = decode(self.store.open(self.root, path))
+        except (UnreadablePictureError, OSError) as error:
             return str(error), "", 0
         return None, kind, min(image.size)
 

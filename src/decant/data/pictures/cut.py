@@ -83,6 +83,11 @@ class PictureViews:
         number = counter_hash(self.seed, "picture", epoch, view, index) & MAX_SEED
         if not strong:
             return number
+        if self.settings.sizes:
+            raise ValueError(
+                "strong views are made for one size of images: leave data.pictures.sizes out, or take a method (and "
+                "data.all_strong = false) that has none"
+            )
         changes = self.strong.numbers(index, seed=self.seed, epoch=epoch, view=view)
         return number % _STRONG_WINDOWS * self.strong.count + changes
 

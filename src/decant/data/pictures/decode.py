@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -26,8 +26,8 @@ class Decoded(NamedTuple):
     kind: str
 
 
-def decode(path: Path) -> Decoded:
-    """The picture of a file as 8-bit RGB.
+def decode(path: Path | BinaryIO) -> Decoded:
+    """The picture of a file, or of bytes, as 8-bit RGB.
 
     Turned the way its EXIF data say; transparent parts over white; 16-bit grey scaled by 255 / 65535; grey, palette and
     CMYK as Pillow converts them (no colour profile is applied); the first of several frames.
@@ -42,7 +42,7 @@ def decode(path: Path) -> Decoded:
             kind = _kind(opened)
             turned = opened.getexif().get(_ORIENTATION, 1) != 1
             upright = ImageOps.exif_transpose(opened) if turned else opened
-            return Decoded(_rgb(upright), kind)
+            return Decoded(as_rgb(upright), kind)
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         reason = str(error).replace(str(path), "").replace("''", "the file").strip() or type(error).__name__
         raise UnreadablePictureError(reason) from error
@@ -56,7 +56,8 @@ def _kind(image: Image.Image) -> str:
     return {"1": "grey", "L": "grey", "P": "palette"}.get(image.mode, image.mode)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as 8-bit RGB, as :func:`decode` makes it, but for what its EXIF data say."""
     if image.mode.startswith("I"):
         return _from_sixteen_bits(image)
     if image.mode == "F":

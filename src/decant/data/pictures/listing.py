@@ -5,12 +5,13 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from decant.data.pictures.decode import SUFFIXES
+from decant.data.pictures.store import Files, Store
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Name of a folder, or word in a table's ``split`` column -> part."""
@@ -36,6 +37,7 @@ class Listing:
         labels: every class that is named, also those without a picture, sorted.
         lost: path -> why there is no file to read.
         notes: what was left aside, for people.
+        store: what the paths are paths in.
     """
 
     root: Path
@@ -43,6 +45,7 @@ class Listing:
     labels: tuple[str, ...]
     lost: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    store: Store = field(default_factory=Files)
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of all paths, sizes and labels: the same data give the same, wherever they lie."""
@@ -52,7 +55,7 @@ class Listing:
         return digest.hexdigest()
 
 
-def list_pictures(root: Path) -> Listing:
+def list_pictures(root: Path, *, several: bool = False) -> Listing:
     """The pictures of a folder or table; files are looked up, none is opened.
 
     - A folder whose subfolders are classes, or are ``train`` and ``val`` and/or ``test`` with classes below. Pictures
@@ -60,27 +63,43 @@ def list_pictures(root: Path) -> Listing:
     - A ``.csv`` or ``.tsv`` file with columns ``path`` (relative to the table) and ``label``, and ``split`` if wanted;
       without a header, path and label.
 
-    Class names are compared in Unicode's composed form (NFC), because file systems differ in it.
+    Class names are compared in Unicode's composed form (NFC), because file systems differ in it. With ``several``, a
+    picture has any number of classes: of a table alone, in which a label is ``cat|dog``, or empty for none.
 
     Raises:
         FileNotFoundError: there is no such folder or table.
         ValueError: fewer than two classes; a link that leads back to a folder around it; a table without its columns.
     """
+    if several and root.is_dir():
+        raise ValueError(f"{root}: of several classes to a picture, give a .csv or .tsv file of path,label|label2")
     if root.is_dir():
         listing = _list_folder(root)
     elif root.is_file() and root.suffix.lower() in _TABLES:
-        listing = _list_table(root)
+        listing = _list_table(root, several)
     elif root.exists():
         raise ValueError(f"{root}: expected a folder of class folders, or a .csv or .tsv file of path,label")
     else:
         raise FileNotFoundError(
             f"{root}: there is no such folder or table; give a folder of class folders, or a .csv or .tsv of path,label"
         )
-    if len(listing.labels) < 2:
-        raise ValueError(
-            f"{root}: expected at least two classes, a folder each; found {', '.join(listing.labels) or 'none'}"
-        )
+    if not several:
+        require_two_classes(root, listing.labels)
     return listing
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The files in a folder, however deep, that end like a picture, sorted; links are followed, none is opened.
+
+    Raises:
+        ValueError: a link that leads back to a folder around it.
+    """
+    return [folder / path for path, _ in _Walk(folder).pictures(".")]
+
+
+def require_two_classes(root: Path, labels: Sequence[str]) -> None:
+    """Raise ValueError where there is nothing to tell apart."""
+    if len(labels) < 2:
+        raise ValueError(f"{root}: expected at least two classes, a folder each; found {', '.join(labels) or 'none'}")
 
 
 def _list_folder(root: Path) -> Listing:
@@ -103,6 +122,19 @@ def _list_folder(root: Path) -> Listing:
         notes.append(f"{walk.aside:,} files do not end like a picture and are left aside")
     labels = sorted({unicodedata.normalize("NFC", name) for _, name, _ in classes})
     return Listing(root, tuple(entries), tuple(labels), walk.lost, tuple(notes))
+
+
+def list_unlabelled(root: Path) -> Listing:
+    """All pictures below a folder, without a class; what the folders in it are called has no meaning.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: there is no such folder; give a folder of pictures without labels")
+    walk = _Walk(root)
+    entries = [Entry(path.removeprefix("./"), size, "", None) for path, size in walk.pictures(".")]
+    return Listing(root, tuple(entries), (), walk.lost)
 
 
 def _folders(folder: Path) -> list[str]:
@@ -146,7 +178,7 @@ class _Walk:
                 self.aside += 1
 
 
-def _list_table(table: Path) -> Listing:
+def _list_table(table: Path, several: bool) -> Listing:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file, delimiter=_TABLES[table.suffix.lower()]) if row]
@@ -164,7 +196,7 @@ def _list_table(table: Path) -> Listing:
                 f"{table}, row {number}: expected {len(header)} cells ({', '.join(header)}), got {len(row)}: {row}"
             )
         cells = dict(zip(header, map(str.strip, row), strict=True))
-        if not cells["path"] or not cells["label"]:
+        if not cells["path"] or not (cells["label"] or several):
             raise ValueError(f"{table}, row {number}: a path and a label are needed, got {row}")
         label, word = unicodedata.normalize("NFC", cells["label"]), cells.get("split", "").lower()
         if word and word not in PARTS:
@@ -174,6 +206,9 @@ def _list_table(table: Path) -> Listing:
             facts = (table.parent / cells["path"]).stat()
         except OSError as error:
             lost[cells["path"]] = error.strerror or "there is no such file"
+            continue
+        except ValueError:
+            lost[cells["path"]] = "no path: there is a NUL character in it"
             continue
         entries.append(Entry(cells["path"], facts.st_size, label, PARTS[word] if word else None))
     if len({entry.part is None for entry in entries}) > 1:

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from decant.data.hidden_labels import with_hidden_labels
 from decant.data.label_noise import with_label_noise
 from decant.data.pictures.check import Checked, check, listed
-from decant.data.pictures.listing import Entry, Listing, list_pictures
+from decant.data.pictures.find import find_pictures
+from decant.data.pictures.listing import Entry, Listing
+from decant.data.pictures.multilabel import labels_of, multi_hot, refuse_unfit
 from decant.data.pictures.picture_set import PictureSet
+from decant.data.pictures.unlabelled import with_unlabelled
 from decant.data.settings import DataSettings
 from decant.data.stratify import cut_training_set
 
@@ -40,9 +45,11 @@ def load_pictures(
     device: torch.device | str = "cpu",
     workers: int = 0,
     cache: Path | None = None,
+    unlabelled: Path | None = None,
+    several: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
-    """The pictures of a folder or table that can be read, in parts.
+    """The pictures of a folder, a table or tar files that can be read, in parts.
 
     Where a test part is named, it is the test set; else the validation part is; else ``settings.pictures.test`` of each
     class is drawn by a hash of the pictures' paths, at least one and never all, so that a picture that is added or
@@ -51,15 +58,19 @@ def load_pictures(
 
     Args:
         settings: how pictures become images, and how the training part is cut.
-        root: the folder, or the .csv or .tsv file; see :func:`decant.data.pictures.listing.list_pictures`.
+        root: the folder, or the .csv, .tsv or .tar file; see :func:`decant.data.pictures.find.find_pictures`.
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
+        unlabelled: folder of pictures without a label; not looked at unless ``settings.unlabelled`` asks for them.
+        several: whether a picture has any number of classes (``cat|dog`` in a table) rather than one. Targets are then
+            (N, C), 1 where a picture has a class and 0 where not.
         say: told what was found, line by line.
 
     Raises:
-        ValueError: no root; fewer than two classes with a readable picture; a tested class that is not trained on; a
-            class with too few pictures for ``validation`` or ``train_per_class``.
+        ValueError: no root; no folder of unlabelled pictures where they are asked for; fewer than two classes with a
+            readable picture; a tested class that is not trained on; a class with too few pictures for ``validation`` or
+            ``train_per_class``.
         FileNotFoundError: there is no such folder or table.
         ChildProcessError: a worker died.
     """
@@ -67,24 +78,37 @@ def load_pictures(
         raise ValueError(
             "pictures are read from a folder: pass root, a folder of class folders or a .csv of path,label"
         )
-    listing = list_pictures(root)
+    if settings.unlabelled and unlabelled is None:
+        raise ValueError("data.unlabelled asks for pictures without a label: say where they are, --unlabelled FOLDER")
+    listing = find_pictures(root, cache=cache, several=several)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
     parts = _parts(readable, settings.pictures.test)
-    classes = tuple(sorted({entry.label for entry in parts["train"]}))
-    _refuse_unfit(root, parts, classes)
-    for line in _findings(root, listing, checked, parts, classes):
+    of = labels_of if several else lambda entry: (entry.label,)
+    classes = tuple(sorted({label for entry in parts["train"] for label in of(entry)}))
+    if several:
+        refuse_unfit(root, parts, classes)
+    else:
+        _refuse_unfit(root, parts, classes)
+    for line in _findings(root, listing, checked, parts, classes, of):
         say(line)
 
     def made(part: str, name: str) -> PictureSet:
-        return _picture_set(listing.root, parts[part], classes, f"{root.stem}/{name}", settings, workers).to(device)
+        target = (multi_hot if several else _indices)(parts[part], classes)
+        return _picture_set(listing, parts[part], target, classes, f"{root.stem}/{name}", settings, workers).to(device)
+
+    def finished(train: PictureSet) -> PictureSet:
+        train = with_hidden_labels(with_label_noise(train, settings), settings)
+        if not settings.unlabelled or unlabelled is None:
+            return train
+        return with_unlabelled(train, unlabelled, listing.entries, cache=cache, say=say)
 
     train, test = made("train", "train"), made("test", "test")
     if not parts["val"]:
         train, validation = cut_training_set(train, settings)
-        return PictureSplits(with_label_noise(train, settings), test, validation)
+        return PictureSplits(finished(train), test, validation)
     train, _ = cut_training_set(train, replace(settings, validation=0.0))
-    train = with_label_noise(train, settings)
+    train = finished(train)
     if settings.validation == 0:  # the folder says which they are, a recipe whether they are used
         say("  the validation pictures are not used: data.validation above 0 asks for them")
         return PictureSplits(train, test, None)
@@ -135,10 +159,15 @@ def _refuse_unfit(root: Path, parts: dict[str, list[Entry]], classes: tuple[str,
 
 
 def _findings(
-    root: Path, listing: Listing, checked: Checked, parts: dict[str, list[Entry]], classes: tuple[str, ...]
+    root: Path,
+    listing: Listing,
+    checked: Checked,
+    parts: dict[str, list[Entry]],
+    classes: tuple[str, ...],
+    of: Callable[[Entry], tuple[str, ...]],
 ) -> list[str]:
     """What a person should know of these pictures, a line each."""
-    counts = {part: Counter(entry.label for entry in entries) for part, entries in parts.items()}
+    counts = {part: Counter(label for entry in entries for label in of(entry)) for part, entries in parts.items()}
     shares = ", ".join(
         f"{len(parts[part]):,} {word}"
         for part, word in (("train", "to train on"), ("test", "to test on"), ("val", "for validation"))
@@ -152,7 +181,8 @@ def _findings(
         lines.append(f"  shorter side {low} to {high} pixels, median {middle}; {kinds}")
     if faults := listing.lost | checked.unreadable:
         lines += [f"  {len(faults):,} unreadable, left out:", *(f"  {line}" for line in listed(faults))]
-    if empty := sorted(set(listing.labels) - set(classes)):
+    named = {label for joined in listing.labels for label in of(Entry("", 0, joined, None))}
+    if empty := sorted(named - set(classes)):
         lines.append(f"  without a picture to train on, left out: {_some(empty)}")
     if single := sorted(label for label in classes if counts["train"][label] == 1 and not counts["test"][label]):
         lines.append(f"  of one picture, trained on but not tested: {_some(single)}")
@@ -166,17 +196,28 @@ def _some(names: Sequence[str], shown: int = 10) -> str:
     return ", ".join(map(repr, names[:shown])) + more
 
 
-def _picture_set(
-    root: Path, entries: Sequence[Entry], classes: tuple[str, ...], name: str, settings: DataSettings, workers: int
-) -> PictureSet:
+def _indices(entries: Sequence[Entry], classes: tuple[str, ...]) -> Tensor:
     number = {label: place for place, label in enumerate(classes)}
+    return torch.tensor([number[entry.label] for entry in entries])
+
+
+def _picture_set(
+    listing: Listing,
+    entries: Sequence[Entry],
+    target: Tensor,
+    classes: tuple[str, ...],
+    name: str,
+    settings: DataSettings,
+    workers: int,
+) -> PictureSet:
     return PictureSet(
-        root=root,
+        root=listing.root,
         files=np.array([os.fsencode(entry.path) for entry in entries]),
         bytes=np.array([entry.bytes for entry in entries], dtype=np.int64),
-        target=torch.tensor([number[entry.label] for entry in entries]),
+        target=target,
         classes=classes,
         name=name,
         settings=settings.pictures,
         workers=workers,
+        store=listing.store,
     )

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from decant.data.order import EpochOrder, require_rank
 from decant.data.pictures.cut import PictureViews, centre, draws, view
 from decant.data.pictures.decode import UnreadablePictureError, decode
 from decant.data.pictures.settings import PictureSettings
+from decant.data.pictures.store import Files, Store
 from decant.data.pictures.workers import in_workers
 from decant.data.views import Normalise
 from decant.interfaces import Batch, DataFacts
@@ -22,17 +24,19 @@ from decant.interfaces import Batch, DataFacts
 
 @dataclass(frozen=True, eq=False)
 class PictureSet:
-    """Pictures with one class each, read when a batch needs them.
+    """Pictures with one class each, or none, read when a batch needs them.
 
     Attributes:
         root: what the files are below.
         files: their paths, (N,), as the file system's bytes: one block of memory that worker processes share.
         bytes: their sizes, (N,), int64.
-        target: class index of each, (N,), int64, on the device where batches will be.
+        target: class index of each or ``UNLABELLED``, (N,), int64, on the device where batches will be; or (N, C), 1
+            where a picture has a class and 0 where not, where it has any number of them.
         classes: class names, by class index.
         name: what to call it in messages and records.
         settings: how pictures become images.
         workers: processes that read and cut them; 0 for this one. It changes no batch.
+        store: what the paths are paths in.
     """
 
     root: Path
@@ -43,6 +47,7 @@ class PictureSet:
     name: str
     settings: PictureSettings
     workers: int = 0
+    store: Store = field(default_factory=Files)
 
     def __post_init__(self) -> None:
         """Refuse a set that no batch could be made of."""
@@ -95,17 +100,23 @@ class PictureSet:
         digest = hashlib.sha256(repr((self.size, self.classes)).encode("utf-8", "surrogateescape"))
         digest.update(b"\n".join(self.files.tolist()))
         digest.update(self.bytes.astype("<i8").tobytes())
-        digest.update(self.target.cpu().numpy().astype("<i8").tobytes())
+        digest.update(self.target.cpu().numpy().astype("<i8").tobytes())  # also of (N, C): 0 and 1
         return digest.hexdigest()
 
     def path(self, index: int) -> Path:
-        """Where a picture is."""
+        """Where a picture is, for people."""
         return self.root / os.fsdecode(self.files[index])
+
+    def open(self, index: int) -> Path | BinaryIO:
+        """What a picture is read from."""
+        return self.store.open(self.root, os.fsdecode(self.files[index]))
 
 
 def streamed_batches(pictures: PictureSet, views: PictureViews, order: EpochOrder, start: int) -> Iterator[Batch]:
     """The batches of an epoch from its ``start``-th on."""
-    jobs = _Cut(pictures, order.index, order.view_ids, order.batch_size, views.flip)
+    size = pictures.settings.training_size(order.epoch)
+    seen = replace(pictures, settings=replace(pictures.settings, size=size, sizes=(), resize=None))
+    jobs = _Cut(seen, order.index, order.view_ids, order.batch_size, views.flip)
     steps, weak = range(start, order.steps), len(order.view_ids) - order.strong_views
     for step, pixels in zip(steps, _streamed(jobs, steps), strict=True):
         part = order.part(step)
@@ -154,8 +165,8 @@ class _Cut:
         for place, picture in enumerate(index):
             path = self.pictures.path(picture)
             try:
-                image = decode(path).image
-            except UnreadablePictureError as error:
+                image = decode(self.pictures.open(picture)).image
+            except (UnreadablePictureError, OSError) as error:
                 raise UnreadablePictureError(
                     f"{path} could be read when it was checked, but not now: {error}"
                 ) from error

@@ -40,11 +40,22 @@ class PictureSettings:
     """Likewise: what normalisation divides by."""
     test: float = 0.2
     """Share of each class's pictures that is the test set, where the folder or table names none."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Progressive resizing: pairs of an epoch and the height and width of training views from it on, such as
+    [[0, 128], [30, 160], [60, 224]]; before the first, and in evaluation, they are ``size``."""
 
     @property
     def evaluation_resize(self) -> int:
         """``resize``, or what it is by default."""
         return round(self.size / 0.875) if self.resize is None else self.resize
+
+    def training_size(self, epoch: int) -> int:
+        """Height and width of training views after so many completed epochs.
+
+        >>> [PictureSettings(sizes=((0, 128), (30, 224))).training_size(epoch) for epoch in (0, 29, 30, 99)]
+        [128, 128, 224, 224]
+        """
+        return next((size for first, size in reversed(self.sizes) if epoch >= first), self.size)
 
     def __post_init__(self) -> None:
         """Refuse values that no picture can serve."""
@@ -52,6 +63,11 @@ class PictureSettings:
             raise ValueError(f"size is 1 to {2**14} pixels, got {self.size}")
         if self.resize is not None and not self.size <= self.resize <= 2**15:
             raise ValueError(f"resize is at least size, {self.size} pixels, got {self.resize}")
+        epochs = [epoch for epoch, _ in self.sizes]
+        if epochs != sorted(set(epochs)) or any(epoch < 0 or not 1 <= size <= 2**14 for epoch, size in self.sizes):
+            raise ValueError(
+                f"sizes are pairs of an epoch, rising from 0 on, and 1 to {2**14} pixels; got {list(self.sizes)}"
+            )
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale is a smallest and a largest share above 0 up to 1, got {list(self.scale)}")
         if not (0 < self.ratio[0] <= self.ratio[1] and math.isfinite(self.ratio[1])):

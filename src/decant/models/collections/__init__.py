@@ -1,21 +1,24 @@
 """Networks of the protocol and of other libraries by one kind of name: `resnet8x4`, `timm/resnet50.a1_in1k`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from decant.models.collections.collection import Collection, Option, Preprocessing
 from decant.models.collections.from_timm import TimmCollection
 from decant.models.collections.from_torchvision import TorchvisionCollection
-from decant.models.collections.from_transformers import TransformersCollection
+from decant.models.collections.from_transformers import LogitsAlone, TransformersCollection, network_of_config
+from decant.models.collections.imagenet_synsets import by_synset
 from decant.models.zoo import create, require_network
 
 __all__ = [
     "COLLECTIONS",
+    "LogitsAlone",
     "Option",
     "Preprocessing",
     "build_network",
     "classes_of",
+    "network_of_config",
     "preprocessing_of",
     "require_known_network",
 ]
@@ -90,14 +93,22 @@ def preprocessing_of(name: str) -> Preprocessing | None:
     return None if collection is None else collection.preprocessing(inner)
 
 
-def classes_of(name: str) -> tuple[str, ...] | None:
+def classes_of(name: str, like: Sequence[str] = ()) -> tuple[str, ...] | None:
     """Names of the classes of a network's pretrained weights; None where they are not known.
+
+    Args:
+        name: the network's.
+        like: names of the data's classes: where they are ImageNet's WordNet numbers, as its folders have them, so are
+            these.
 
     >>> classes_of("torchvision/resnet18")[:2]
     ('tench', 'goldfish')
+    >>> classes_of("torchvision/resnet18", like=["n01443537", "n01440764"])[:2]
+    ('n01440764', 'n01443537')
     """
     collection, inner = _collection(name)
-    return None if collection is None else collection.classes(inner)
+    known = None if collection is None else collection.classes(inner)
+    return None if known is None else by_synset(known, like)
 
 
 def _collection(name: str) -> tuple[Collection | None, str]:

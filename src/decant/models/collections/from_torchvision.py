@@ -1,4 +1,4 @@
-"""`torchvision/NAME`: the classifiers of torchvision.models."""
+"""`torchvision/NAME`: the classifiers of torchvision.models; `NAME.IMAGENET1K_V1` names pretrained weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from decant.models.collections.collection import (
     refuse_channels,
     refuse_unknown,
 )
+from decant.models.collections.torchvision_stages import named_stages
 from decant.models.weights import load_all_but_head
 
 _AUXILIARY = {"googlenet", "inception_v3"}
@@ -19,12 +20,16 @@ _AUXILIARY = {"googlenet", "inception_v3"}
 
 
 class TorchvisionCollection(Collection):
-    """torchvision's classifiers; `pretrained` takes the weights that it calls DEFAULT."""
+    """torchvision's classifiers; `pretrained` takes the weights after the dot, or those that it calls DEFAULT."""
 
     def require(self, name: str) -> None:
         from torchvision import models
 
-        refuse_unknown("torchvision", name, models.list_models(module=models))
+        architecture, _, tag = name.partition(".")
+        refuse_unknown("torchvision", architecture, models.list_models(module=models))
+        if tag:
+            tags = [weights.name for weights in models.get_model_weights(architecture)]
+            refuse_unknown(f"torchvision's {architecture} has weights of other names, and", tag, tags)
 
     def build(
         self, name: str, classes: int | None, channels: int, *, pretrained: bool, options: Mapping[str, Option]
@@ -32,12 +37,13 @@ class TorchvisionCollection(Collection):
         from torchvision import models
 
         refuse_channels("torchvision", channels)
-        words: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in _AUXILIARY else {}
+        architecture = name.partition(".")[0]
+        words: dict[str, Any] = {"aux_logits": False, "init_weights": True} if architecture in _AUXILIARY else {}
         words |= {} if classes is None else {"num_classes": classes}
-        network: nn.Module = models.get_model(name, weights=None, **(words | dict(options)))
+        network: nn.Module = models.get_model(architecture, weights=None, **(words | dict(options)))
         if pretrained:
             load_all_but_head(network, _weights(name).get_state_dict(progress=False, check_hash=True))
-        return network
+        return named_stages(network)
 
     def preprocessing(self, name: str) -> Preprocessing | None:
         known = _weights(name).transforms()
@@ -56,4 +62,6 @@ class TorchvisionCollection(Collection):
 def _weights(name: str) -> Any:
     from torchvision import models
 
-    return models.get_model_weights(name).DEFAULT
+    architecture, _, tag = name.partition(".")
+    weights = models.get_model_weights(architecture)
+    return weights[tag] if tag else weights.DEFAULT

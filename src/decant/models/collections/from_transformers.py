@@ -101,6 +101,19 @@ class LogitsAlone(nn.Module):
         """The logits of images (N, 3, H, W)."""
         return cast(Tensor, self.network(pixel_values=images).logits)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain values from which :func:`network_of_config` makes the same network, without a hub or a folder."""
+        return cast(dict[str, Any], json.loads(cast(Any, self.network).config.to_json_string(use_diff=False)))
+
+
+def network_of_config(config: Mapping[str, Any]) -> nn.Module:
+    """The classifier of such values, with fresh weights."""
+    transformers: Any = library("transformers", extra="hf")
+    values = {key: value for key, value in config.items() if key != "model_type"}
+    made = transformers.AutoConfig.for_model(config["model_type"], **values)
+    return LogitsAlone(transformers.AutoModelForImageClassification.from_config(made))
+
 
 def _kinds() -> list[str]:
     library("transformers", extra="hf")

@@ -1,0 +1,124 @@
+"""`decant predict`: what a trained network says of pictures, for classifiers and detectors."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from decant.cli import detection
+from decant.cli.options import DATA, TEACHERS, DeviceOption, ThreadsOption, WorkersOption, use_threads, workers_of
+
+if TYPE_CHECKING:
+    from decant.engine.classify import Answer
+
+
+def predict(
+    student: Annotated[Path, typer.Argument(help="A student.safetensors, or the folder of a run.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them; one picture for a detector.")],
+    top: Annotated[int, typer.Option("--top", min=1, help="So many classes of each picture.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than a table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print picture,rank,class,probability.")] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures per forward pass.")] = 64,
+    workers: WorkersOption = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Of a detector: the file to draw. [default: seen.png]")
+    ] = None,
+    score: Annotated[
+        float, typer.Option("--score", help="Of a detector: probability below which nothing is drawn.")
+    ] = 0.5,
+    teachers: Annotated[
+        Path, typer.Option("--teachers", help="Of a detector: where trained teachers are kept.")
+    ] = TEACHERS,
+    data: Annotated[Path, typer.Option("--data", help="Of a detector: folder of the data sets on disk.")] = DATA,
+) -> None:
+    """What a trained student says of pictures: the likeliest classes; of a detector, boxes drawn beside its teacher's.
+
+    Pictures that cannot be read are named, and the command then ends with 1.
+    """
+    use_threads(threads)
+    if as_json and as_csv:
+        raise ValueError("--json or --csv, not both")
+    recipe = student / "recipe.json"
+    if recipe.is_file() and detection.is_detection(recipe):
+        if len(pictures) != 1 or as_json or as_csv:
+            raise ValueError("a detector draws one picture: name one, without --json and --csv")
+        from decant.engine import Places
+
+        places = Places(teachers=teachers, data=data, device=device)
+        detection.draw(student, pictures[0], out or Path("seen.png"), places, score)
+        return
+    if out is not None:
+        raise ValueError("--out is of detectors; a classifier's answers are printed: --json, or --csv > FILE")
+    from decant.engine import load_student
+    from decant.engine.classify import classify, find_pictures
+
+    loaded, found = load_student(student), find_pictures(pictures)
+    answers = classify(loaded, found, top=top, batch_size=batch, device=device, workers=workers_of(workers))
+    if as_json:
+        broken = _print_json(list(answers))
+    elif as_csv:
+        broken = _print_csv(answers)
+    else:
+        broken = _print_table(list(answers))
+    for answer in broken:
+        line = f"{shown(answer.picture)} cannot be read: {answer.fault}"
+        Console(stderr=True).print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+def shown(path: Path) -> str:
+    """The path as text that any terminal takes, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _print_table(answers: Sequence["Answer"]) -> list["Answer"]:
+    most = max(len(answer.classes) for answer in answers)
+    table = Table("picture", *(f"{rank}." for rank in range(1, most + 1)))
+    for answer in answers:
+        if answer.fault is None:
+            told = zip(answer.classes, answer.probabilities, strict=True)
+            table.add_row(shown(answer.picture), *(f"{name} {100 * share:.1f}%" for name, share in told))
+    if most:
+        Console().print(table, markup=False)
+    return [answer for answer in answers if answer.fault is not None]
+
+
+def _print_json(answers: Sequence["Answer"]) -> list["Answer"]:
+    broken = [answer for answer in answers if answer.fault is not None]
+    values: dict[str, Any] = {
+        "pictures": [
+            {
+                "picture": shown(answer.picture),
+                "top": [
+                    {"class": name, "probability": share}
+                    for name, share in zip(answer.classes, answer.probabilities, strict=True)
+                ],
+            }
+            for answer in answers
+            if answer.fault is None
+        ],
+        "unreadable": [{"picture": shown(answer.picture), "reason": answer.fault} for answer in broken],
+    }
+    sys.stdout.write(json.dumps(values, indent=1) + "\n")
+    return broken
+
+
+def _print_csv(answers: Any) -> list["Answer"]:
+    writer, broken = csv.writer(sys.stdout, lineterminator="\n"), []
+    writer.writerow(("picture", "rank", "class", "probability"))
+    for answer in answers:  # as they come: there may be many
+        if answer.fault is not None:
+            broken.append(answer)
+        for rank, (name, share) in enumerate(zip(answer.classes, answer.probabilities, strict=True), 1):
+            writer.writerow((shown(answer.picture), rank, name, f"{share:.6g}"))
+    return broken
