@@ -133,6 +133,14 @@ def test_files_of_one_s_own(tmp_path: Path) -> None:
     splits = load_pictures(recipe_as(DetectionRecipe, values).data, tmp_path)
     assert (len(splits.train), len(splits.test)) == (1, 2)
     assert splits.remarks[0] == "training pictures, pets: 1 boxes of crowds, which are not trained on"
+    assert splits.judged == "training"
+    assert splits.remarks[-1].startswith("2 of the 2 test pictures are trained on too")
+    coco(tmp_path / "other")
+    other = {"pictures": "other/images", "annotations": "other/instances.json"}
+    apart = load_pictures(
+        recipe_as(DetectionRecipe, {**LEAST, "data": {"name": "pets", "train": part, "test": other}}).data, tmp_path
+    )
+    assert (apart.judged, len(apart.remarks)) == ("test", len(splits.remarks) - 1)
     voc(tmp_path / "farm")
     listed = {"pictures": "farm", "annotations": "train"}
     values = {**LEAST, "data": {"name": "farm", "format": "voc", "train": listed, "test": listed}}

@@ -52,6 +52,7 @@ def test_a_run_says_all_that_there_is_to_know(tmp_path: Path) -> None:
     }
     first, *_, last = rows_of(tmp_path / "run")
     assert last.keys() >= {"ap", "ap50", "ap75", "ap_small", "per_class", "terms", "weights", "learning_rate"}
+    assert last["split"] == "test"
     assert (first["weights"]["nckd_background"], last["weights"]["nckd_background"]) == (0.125, 0.25)
     assert last["terms"].keys() == last["weights"].keys() | {
         "loss_classifier",

@@ -50,7 +50,9 @@ def test_a_detector_is_judged_by_average_precision(tmp_path: Path) -> None:
     assert (run.method, run.settings, run.metric.name) == ("supervised", {}, "AP")
     assert (run.last_score, run.best_score, run.beside) == (6.0, 7.5, {"ap50": 50.0})
     change(folder / "recipe.json", task="segmentation")
-    with pytest.raises(ValueError, match="expected a task among classification, detection, got 'segmentation'"):
+    with pytest.raises(
+        ValueError, match="expected a task among classification, multilabel, detection, got 'segmentation'"
+    ):
         read_run(folder)
 
 

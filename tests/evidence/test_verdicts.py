@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from decant.evidence import Claim, Interval, MethodResult, Verdict, describe_difference, verdict
+from decant.evidence.metric import METRICS
 from evidence.invented import DKD, KD_MATCHED, TEACHER, comparison, result, tuned
 
 SUPERVISED = result("supervised", (93.0, 93.5, 92.5, 93.25, 93.0))
@@ -115,6 +116,20 @@ def test_a_split_that_selects_settings_gives_no_verdict() -> None:
     assert {claim.outcome for claim in verdict.claims} == {"no verdict"}
     assert all("judged on the validation split" in claim.text for claim in verdict.claims)
     assert len([line for line in verdict.lines if line.startswith("No verdict")]) == 1  # said once
+
+
+def test_what_was_trained_on_shows_nothing() -> None:
+    verdict = said(SUPERVISED, MATCHED, result("dkd", BETTER), split="training")
+    assert {claim.outcome for claim in verdict.claims} == {"no verdict"}
+    assert all("nothing about anything new" in claim.text for claim in verdict.claims)
+
+
+def test_detectors_are_spoken_of_in_their_metric() -> None:
+    verdict = said(
+        SUPERVISED, result("kd", BETTER), metric=METRICS["detection"], teachers=({"name": "big", "ap": 1.0},)
+    )
+    assert verdict.claims[0].text.endswith("percentage points of AP (95% interval).")
+    assert any("no better than its students, 1.00% of AP" in caveat for caveat in verdict.caveats)
 
 
 def test_a_method_that_was_tuned_on_the_test_split_gets_no_verdict() -> None:

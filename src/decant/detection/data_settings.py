@@ -108,6 +108,11 @@ class PictureSplits:
     test: PictureSet
     remarks: tuple[str, ...]
 
+    @property
+    def judged(self) -> str:
+        """What the test part is: "training" where pictures of it are trained on too, else "test"."""
+        return "training" if _shared(self.train, self.test) else "test"
+
 
 def load_pictures(settings: DetectionDataSettings, root: Path | None) -> PictureSplits:
     """The data set of ``settings``.
@@ -134,7 +139,17 @@ def load_pictures(settings: DetectionDataSettings, root: Path | None) -> Picture
     remarks = tuple(
         f"{role} pictures, {remark}" for role, part in (("training", train), ("test", test)) for remark in part.remarks
     )
+    if shared := _shared(train, test):
+        remarks += (
+            f"{shared} of the {len(test)} test pictures are trained on too: this measures what was learned by heart",
+        )
     return PictureSplits(train if settings.empty_pictures else train.with_objects(), test, remarks)
+
+
+def _shared(train: PictureSet, test: PictureSet) -> int:
+    """How many files both parts have; pictures in memory are not compared."""
+    files = [{picture for picture in part.pictures if isinstance(picture, Path)} for part in (train, test)]
+    return len(files[0] & files[1])
 
 
 def _parts(settings: DetectionDataSettings) -> tuple[PartSettings, PartSettings]:

@@ -12,13 +12,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 from decant.detection.distiller import DetectionLoss
 from decant.detection.method import IGNORED
 from decant.detection.observe import renormalised
 from decant.detection.with_teacher import WithTeacher
-from decant.losses import dkd_terms
+from decant.losses import bernoulli_dkd_terms, dkd_terms
 from decant.methods import weighted_total
 from decant.methods.checks import require_temperature, require_weights
 
@@ -142,19 +141,10 @@ def dense_terms(
         place = torch.where(counted, target + 1, IGNORED)
         terms = dkd_terms(ours, theirs, place, temperature=temperature, reduction="none", ignore_index=IGNORED)
         return {"dense_target": terms.tckd.sum() / objects, "dense_others": terms.nckd.sum() / objects}
-    divergence = _bernoulli_kl(student / temperature, teacher / temperature) * temperature**2 * counted[:, None]
     at_target = torch.arange(student.shape[1], device=target.device) == target[:, None]
-    return {
-        "dense_target": torch.where(at_target, divergence, 0.0).sum() / objects,
-        "dense_others": torch.where(at_target, 0.0, divergence).sum() / objects,
-    }
-
-
-def _bernoulli_kl(student: Tensor, teacher: Tensor) -> Tensor:
-    kind = torch.promote_types(student.dtype, torch.float32)  # half types are worked in float32
-    student, teacher = student.to(kind), teacher.to(kind)
-    yes = teacher.sigmoid() * (logsigmoid(teacher) - logsigmoid(student))
-    return yes + (-teacher).sigmoid() * (logsigmoid(-teacher) - logsigmoid(-student))
+    parts = bernoulli_dkd_terms(student, teacher, at_target.float(), temperature=temperature, reduction="none")
+    own, others = (torch.where(counted[:, None], part, 0.0).sum() / objects for part in parts)
+    return {"dense_target": own, "dense_others": others}
 
 
 @dataclass

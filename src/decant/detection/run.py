@@ -18,7 +18,6 @@ from decant.detection.teacher import (
 from decant.detection.training import DetectionTraining
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
-from decant.engine.estimate import size
 from decant.engine.fit import EpochLog
 from decant.engine.lost_process import told_of_lost_processes
 from decant.engine.memory import told_of_full_memory
@@ -178,15 +177,14 @@ def _announce(
     )
     for remark in (*recipe.remarks, *remarks):
         reporter.say(f"  note: {remark}")
-    if cost.free < cost.bytes:
-        raise OSError(f"{folder.path} needs {size(cost.bytes)} of disk, but {size(cost.free)} are free; make room")
+    cost.require_room(folder.path)
 
 
 def _row(training: DetectionTraining, log: EpochLog, progress: Progress, seconds: float) -> dict[str, Any]:
     """A line of metrics.jsonl: what was measured after an epoch, and what the epoch was trained with."""
     return {
         "epoch": progress.epoch,
-        "split": "test",
+        "split": training.splits.judged,
         **training.evaluate().to_dict(),
         "train_loss": log.loss,
         "terms": log.terms,

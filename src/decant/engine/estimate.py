@@ -103,6 +103,11 @@ class Estimate:
         """For people."""
         return f"about {duration(self.seconds)}, {size(self.bytes)} of disk ({size(self.free)} free)"
 
+    def require_room(self, folder: Path) -> None:
+        """Raise OSError where the disk has less room than the run in ``folder`` needs."""
+        if self.free < self.bytes:
+            raise OSError(f"{folder} needs {size(self.bytes)} of disk, but {size(self.free)} are free; make room")
+
 
 def duration(seconds: float) -> str:
     """Seconds in words.

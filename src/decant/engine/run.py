@@ -7,7 +7,6 @@ from typing import Any
 from decant.data import DataSettings, PictureSplits, Splits, load, load_pictures
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
-from decant.engine.estimate import size
 from decant.engine.evaluate import evaluate
 from decant.engine.fit import EpochLog
 from decant.engine.lost_process import told_of_lost_processes
@@ -227,8 +226,7 @@ def _announce(training: Training, folder: RunFolder, done: int, reporter: Report
             reporter.say(f"  {line}")
     for remark in training.recipe.remarks:
         reporter.say(f"  note: {remark}")
-    if cost.free < cost.bytes:
-        raise OSError(f"{folder.path} needs {size(cost.bytes)} of disk, but {size(cost.free)} are free; make room")
+    cost.require_room(folder.path)
 
 
 def _row(training: Training, log: EpochLog, progress: Progress, seconds: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "classification": Metric("top1", "top-1", {}),
+    "multilabel": Metric("map", "mean average precision", {}),
     "detection": Metric("ap", "AP", {"ap50": "AP50", "ap75": "AP75"}),
 }
 """Task of a recipe -> what its runs are judged by."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from decant.evidence.metric import Metric, metric_of
 
-SPLITS = ("test", "validation")
+SPLITS = ("test", "validation", "training")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def split(self) -> str:
-        """The data that the rows were measured on: ``test`` or ``validation``."""
+        """The data that the rows were measured on: ``test``, ``validation``, or the very ``training`` data."""
         return str(self._judged()[-1]["split"])
 
     @property

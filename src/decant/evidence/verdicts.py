@@ -163,6 +163,11 @@ def _decide(
 
 def _no_verdict(comparison: Comparison) -> str | None:
     """Why nothing at all may be said, if so."""
+    if comparison.split == "training":
+        return (
+            "No verdict: the runs were judged on what they were trained on, which shows that they learn it, and "
+            "nothing about anything new."
+        )
     if comparison.split != "test":
         return (
             f"No verdict: the runs were judged on the {comparison.split} split, which is there to select settings; "
