@@ -77,8 +77,10 @@ class _Weighted(Function):
             _, gradient = _weighted_values(problem, alpha, beta, reduction, ahead=True)
             assert gradient is not None
         if upstream.ndim == 1:
-            gradient.mul_(upstream.unsqueeze(1))
-        elif upstream.is_cuda or upstream.item() != 1:  # the value is not worth waiting for on a GPU
+            upstream = upstream.unsqueeze(1)
+        if _are_many(upstream):  # there is room for one
+            gradient = gradient * upstream
+        elif upstream.is_cuda or upstream.ndim or upstream.item() != 1:  # the value is not worth waiting for on a GPU
             gradient.mul_(upstream)
         return gradient, *(None,) * 7
 
@@ -108,17 +110,20 @@ class _Separate(Function):
             terms, upstream = _plain(problem, reduction), (of_tckd, of_nckd)
             return _differentiable(terms, problem.student, upstream), *(None,) * 5
         factor = temperature / (problem.counted_rows() if reduction == "mean" else 1.0)
+        many = _are_many(of_tckd) or _are_many(of_nckd)
         if isinstance(ctx.kept, Tensor):
             own, others = ((of * factor).view(-1, 1) for of in (of_tckd, of_nckd))
             return _kernels().backward(problem, ctx.kept, own, others), *(None,) * 5
         if reduction == "none":
             own, others = (of_tckd * factor).unsqueeze(1), (of_nckd * factor).unsqueeze(1)
-        elif of_tckd.is_cpu:  # numbers are quicker to work with, where reading them waits for nothing
+        elif of_tckd.is_cpu and not many:
+            # Numbers are quicker to work with, where reading them waits for nothing.
             own, others = of_tckd.item() * factor, of_nckd.item() * factor
         else:
             own, others = of_tckd * factor, of_nckd * factor
-        if len(ctx.kept) == 1:
-            return write_gradient(ctx.kept[0], problem, own, others), *(None,) * 5
+        if len(ctx.kept) == 1 or many:  # many do not fit where the blocks of one are written
+            rows = ctx.kept[0] if len(ctx.kept) == 1 else measure(problem)
+            return write_gradient(rows, problem, own, others), *(None,) * 5
         gradient = torch.empty_like(problem.student, dtype=problem.dtype, memory_format=torch.contiguous_format)
         room = None if ctx.kept else problem.room()
         for number, (part, block) in enumerate(problem.blocks()):
@@ -126,6 +131,11 @@ class _Separate(Function):
             scales = (own[part], others[part]) if reduction == "none" else (own, others)
             write_gradient(rows, block, *scales, out=gradient[part])
         return gradient, *(None,) * 5
+
+
+def _are_many(upstream: Tensor) -> bool:
+    """Whether this stands for many upstream gradients at once: ``is_grads_batched``, whose numbers cannot be read."""
+    return torch._C._functorch.is_legacy_batchedtensor(upstream)
 
 
 def _kernels() -> Any:
