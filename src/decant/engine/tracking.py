@@ -118,13 +118,14 @@ class Tracking:
 
     def _start(self, name: str, known: Mapping[str, str], done: int) -> Tracker:
         title = "-".join((*self._folder.resolve().parts[-2:], known["id"]))
+        project, settings = _PROJECT, dict[str, Any](run_name=title, run_id=known.get(name))
         if name == "tensorboard":
-            # Epochs that run again are shown once.
-            again = {"purge_step": done + 1} if name in known else {}
-            return started_tracker(name, title, logging_dir=str(self._files / name), **again)
-        if name == "wandb":
-            return started_tracker(name, _PROJECT, name=title, id=known["id"], resume="allow", dir=str(self._files))
-        return started_tracker(name, _PROJECT, run_name=title, run_id=known.get(name))
+            project, settings = title, {"logging_dir": str(self._files / name)}
+            settings |= {"purge_step": done + 1} if name in known else {}  # epochs that run again are shown once
+        elif name == "wandb":
+            settings = {"name": title, "id": known["id"], "resume": "allow", "dir": str(self._files)}
+        tracker: Tracker = started_tracker(name, project, **settings)
+        return tracker
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Tell them a line of metrics.jsonl: all of its numbers, at its epoch."""
