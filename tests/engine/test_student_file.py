@@ -15,7 +15,6 @@ from decant import load_student
 from decant.data import DataSettings, PictureSettings, plain_batches
 from decant.engine import Places, train
 from decant.engine.checkpoint import save_weights
-from decant.engine.judge import evaluate_run
 from decant.engine.record import read_summary
 from decant.engine.student_file import about_student
 from decant.engine.teacher import trained_student
