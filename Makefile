@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test test-slow bench tables clean
+.PHONY: help install demo check format test test-slow bench tables docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,6 +19,10 @@ $(BIN)/.installed: pyproject.toml
 
 $(BIN)/.installed-dev: $(BIN)/.installed
 	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+$(BIN)/.installed-docs: $(BIN)/.installed
+	$(PIP) install --quiet --editable '.[docs]'
 	@touch $@
 
 install: $(BIN)/.installed  ## the package and what it needs, in .venv
@@ -50,6 +54,9 @@ PAGES := README.md $(shell find docs -name '*.md')
 tables: $(BIN)/.installed  ## the tables in README and docs, made anew from results/
 	$(BIN)/python -m decant.report.pages $(PAGES)
 	$(BIN)/python -m benchmarks.table $(PAGES)
+
+docs: $(BIN)/.installed-docs  ## the documentation as a site, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove what was installed and cached (not runs, not data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

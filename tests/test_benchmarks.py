@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import top_classes
+from benchmarks import imagenet_cost, top_classes
 from benchmarks.__main__ import keep, main, measure
 from benchmarks.first_run import EMPTY, FULL, first_run_markdown, share_of_misses
 from benchmarks.options import Options
@@ -179,3 +179,23 @@ def test_memory_is_told_in_the_unit_of_the_contest() -> None:
         pytest.skip("this system does not tell the peak of the memory in use")
     assert 0.9 < large < 1.5
     assert small < 0.1
+
+
+def test_the_cost_of_imagenet_is_worked_out_from_what_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagenet_cost, "PAIRS", (("resnet8", "resnet8"),))
+    short = "--made 100 --workers 0 --seconds 0.01 --pixels 16 --batch-size 2 --steps 1 --precision fp32 --devices 4"
+    imagenet_cost.main([*short.split(), "--out", str(tmp_path / "cost.json")])
+    found = json.loads((tmp_path / "cost.json").read_text())
+    assert {(row["source"], row["training"]) for row in found["input"]} == {
+        (source, training) for source in ("files", "shards") for training in (True, False)
+    }
+    assert all(row["per_second"] > 0 for row in found["input"] + found["steps"])
+    rate = found["steps"][0]["per_second"]
+    assert (
+        f"| resnet8 -> resnet8 | fp32 | {rate:.0f} | {1_281_167 * 100 / rate / 4 / 3600:.1f} |"
+        in capsys.readouterr().out
+    )
+    with pytest.raises(ValueError, match="pictures are too few for 4 workers"):
+        imagenet_cost.main(["--made", "20", "--workers", "4", "--no-steps", "--seconds", "0.01"])

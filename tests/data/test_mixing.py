@@ -142,3 +142,17 @@ def test_the_memory_layout_is_kept() -> None:
     last = replace(batch, images=(batch.images[0].contiguous(memory_format=torch.channels_last),))
     mixed = mixer(last, mixer.draw(of, SIDE, SIDE), of.part(0))
     assert mixed.images[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gpu_gives_the_same_bits() -> None:
+    of, mixer = order(), mixing(mixup=0.4, cutmix=1.0, label_smoothing=0.1)
+    batch, mixes = plain(of), mixer.draw(of, SIDE, SIDE)
+    assert batch.target is not None
+    there = Batch((batch.images[0].cuda(),), batch.target.cuda(), batch.index.cuda())
+    here, made = mixer(batch, mixes, of.part(0)), mixer(there, mixes, of.part(0))
+    assert here.target is not None
+    assert made.target is not None
+    assert torch.equal(made.images[0].cpu(), here.images[0])
+    assert torch.equal(made.target.cpu(), here.target)

@@ -128,3 +128,9 @@ def test_accumulated_half_batches_and_half_precision_train(tmp_path: Path) -> No
     summary = train_detector(halved, tmp_path / "run", places(tmp_path), teacher=untrained_teacher())
     assert summary["last"]["train_loss"] < 100
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["precision"] == "bf16"
+
+
+def test_detectors_are_not_divided(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="detectors are not divided among processes; leave out --shard"):
+        train_detector(alone(), tmp_path / "run", replace(places(tmp_path), shard=True))
+    assert not (tmp_path / "run").exists()

@@ -21,6 +21,12 @@ FAMILIES: list[tuple[str, dict[str, int], int]] = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes is measured once: nothing here depends on it."""
+    monkeypatch.setattr("decant.engine.export._REPEATS", 1)
+
+
 def require(kind: str) -> None:
     if kind == "onnx":
         for name in ("onnx", "onnxruntime", "onnxscript"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from command_line import Run
+from decant.engine.plan import Plan
 from decant.engine.record import held_alone, kept_recipe
 from decant.engine.search import Range
 from decant.engine.tune import Tuned, tune
@@ -52,6 +53,8 @@ def test_the_method_and_its_control_are_searched_alike(tmp_path: Path) -> None:
     assert (matched.temperature, matched.weight) == (method.temperature, control.best["weight"])
     grids = {name: len(next(iter(grid.values()))) for name, grid in found.recipe.compare.tune.items()}
     assert grids == {"dkd": 3, "kd-matched": 3}
+    plan = Plan(found.recipe, ["supervised", "kd-matched", "dkd"], 3, tmp_path / "compared")
+    assert plan.tuned.keys() == {"dkd", "kd-matched"}, "a comparison of the best takes them for method and control"
     kept = load_recipe(tmp_path / "out" / "best.json")
     assert kept == found.recipe
     assert kept.train.epochs == 4

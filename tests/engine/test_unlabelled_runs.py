@@ -110,6 +110,15 @@ def test_the_table_of_the_teacher_serves_samples_without_a_label(tmp_path: Path,
     assert again["last"]["teacher_hits"] == 1.0
 
 
+def test_a_teacher_that_knows_the_hidden_labels_is_remarked() -> None:
+    planned = hiding()
+    assert any("labels that are hidden from its student (data.hidden_labels 0.75" in said for said in planned.remarks)
+    assert planned.teacher is not None
+    assert planned.teacher.recipe is not None
+    alike = replace(planned, teacher=replace(planned.teacher, recipe=replace(planned.teacher.recipe, data=HIDDEN)))
+    assert alike.remarks == recipe(DKDSettings(warmup=0)).remarks
+
+
 def test_crd_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="crd tells every training sample from those of other classes"):
         train(hiding(METHODS["crd"]()), tmp_path / "run", places(tmp_path))

@@ -176,8 +176,8 @@ def test_a_comparison_that_says_other_than_its_runs_is_told(tmp_path: Path) -> N
     write_run(folder / "dkd" / "seed-3", settings=DKD, seed=3, teacher=TEACHER, finished=False)
     gathered = gather([folder])
     assert gathered.groups[0].under_way
-    assert "comparison.json says top-1 99.0, metrics.jsonl 92.25" in reasons(gathered, folder / "dkd" / "seed-1")
-    assert "knows nothing of it" in reasons(gathered, folder / "dkd" / "seed-3")
+    assert "comparison.json says 99.0, metrics.jsonl 92.25" in reasons(gathered, folder / "dkd" / "seed-1")
+    assert "does not know of dkd seed 3" in reasons(gathered, folder)
 
 
 def test_a_run_of_an_older_version_is_shown(tmp_path: Path) -> None:

@@ -114,6 +114,17 @@ def test_a_retained_graph_gives_the_same_gradient_again(loss: str) -> None:
     assert torch.equal(first, second)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_many_upstream_gradients_at_once(loss: str, reduction: Reduction) -> None:
+    student, teacher, target = problem((9, 12))
+    value = LOSSES[loss](student, teacher, target, 4.0, reduction)
+    upstream = torch.randn(3, *value.shape)
+    (at_once,) = torch.autograd.grad(value, student, upstream, retain_graph=True, is_grads_batched=True)
+    one_by_one = [torch.autograd.grad(value, student, each, retain_graph=True)[0] for each in upstream]
+    torch.testing.assert_close(at_once, torch.stack(one_by_one))
+
+
 def test_a_weight_that_is_a_tensor_learns() -> None:
     student, teacher, target = problem((4, 5))
     beta = torch.tensor(2.0, requires_grad=True)

@@ -98,3 +98,13 @@ def test_values_out_of_range_are_refused() -> None:
         BernoulliDKDSettings(alpha=-1.0)
     with pytest.raises(ValueError, match="temperature must be a finite number above 0"):
         BernoulliKDSettings(temperature=0.0)
+
+
+def test_the_weights_are_those_of_the_settings_times_the_warm_up() -> None:
+    context = digits_context()
+    dkd = BernoulliDKDSettings(task_weight=0.5, alpha=4.0, beta=2.0, warmup=4).build(context)
+    assert dkd.weights(0.0) == {"hard": 0.5, "positives": 1.0, "negatives": 0.5}
+    assert dkd.weights(9.0) == {"hard": 0.5, "positives": 4.0, "negatives": 2.0}
+    kd = BernoulliKDSettings(task_weight=0.5, weight=3.0, warmup=3).build(context)
+    assert [kd.weights(epoch)["kd"] for epoch in (0.0, 1.0, 5.0)] == [1.0, 2.0, 3.0]
+    assert BernoulliSettings().build(context).weights(0.0) == {"hard": 1.0}

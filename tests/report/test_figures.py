@@ -48,7 +48,8 @@ def test_a_group_has_one_colour_in_all_figures_and_its_mean_stands_out() -> None
     assert seed["opacity"] < 1
     alone = figure_of(Panel("nckd", "epoch", "", SEEDS.series[:1]), GROUPS)
     assert alone.data[0]["line"]["color"] == mean["line"]["color"]
-    assert alone.groups == {"dkd": mean["line"]["color"]}
+    assert list(alone.groups) == ["dkd"]
+    assert alone.groups["dkd"].colour == mean["line"]["color"]
 
 
 def test_what_is_no_number_is_a_gap() -> None:

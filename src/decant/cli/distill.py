@@ -9,6 +9,7 @@ from rich.console import Console
 from decant.cli.options import (
     CacheOption,
     DeviceOption,
+    DownloadOption,
     SetOption,
     ThreadsOption,
     TrustOption,
@@ -20,7 +21,9 @@ from decant.cli.options import (
 
 
 def distill(
-    pictures: Annotated[Path, typer.Argument(help="A folder of class folders, or a .csv or .tsv of path,label.")],
+    pictures: Annotated[
+        Path, typer.Argument(help="A folder of class folders, a .csv or .tsv of path,label, tar files, or hf:NAME.")
+    ],
     teacher: Annotated[
         str, typer.Option("--teacher", help="A network: resnet56, timm/resnet50.a1_in1k, my_file.py:make ...")
     ],
@@ -52,6 +55,7 @@ def distill(
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    download: DownloadOption = False,
     trust_code: TrustOption = False,
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
@@ -82,7 +86,15 @@ def distill(
         trust_code=trust_code,
     )
     console = Console()
-    places = Places(out / "teachers", pictures, device, workers=workers_of(workers), cache=cache, unlabelled=unlabelled)
+    places = Places(
+        out / "teachers",
+        pictures,
+        device,
+        download,
+        workers=workers_of(workers),
+        cache=cache,
+        unlabelled=unlabelled,
+    )
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
     command = f"decant distill PICTURES --teacher {teacher} --student {student}"
     command += " --unlabelled FOLDER" if unlabelled is not None else ""

@@ -61,11 +61,11 @@ def _features(facts: "MethodFacts") -> str:
 def _settings() -> Table:
     import inspect
 
-    from decant.methods import METHODS
+    from decant.methods import METHODS, MULTILABEL_METHODS
     from decant.recipe import KD_MATCHED
 
     table = Table("method", "settings (defaults)", "what it is", title="Settings of methods")
-    for name, settings in METHODS.items():
+    for name, settings in (METHODS | MULTILABEL_METHODS).items():
         values = {field: value for field, value in vars(settings()).items() if field != "name"}
         summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
         table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
@@ -110,7 +110,7 @@ def _data() -> Table:
     table = Table("data", "classes", "training", "test", "what it is", title="Data sets")
     for name, facts in DATASETS.items():
         table.add_row(name, str(facts.classes), f"{facts.train:,}", f"{facts.test:,}", facts.description)
-    table.add_row("pictures", "-", "-", "-", "your own: a folder of class folders, or a .csv or .tsv of path,label")
+    table.add_row("pictures", "-", "-", "-", "your own: class folders, a table of path,label, tar files, or hf:NAME")
     return table
 
 

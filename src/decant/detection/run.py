@@ -19,6 +19,7 @@ from decant.detection.training import DetectionTraining
 from decant.engine.checkpoint import STUDENT_FILE
 from decant.engine.epochs import Progress, take_up, train_epochs
 from decant.engine.fit import EpochLog
+from decant.engine.lost_process import told_of_lost_processes
 from decant.engine.memory import told_of_full_memory
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -79,7 +80,7 @@ def train_detector(
         teacher = find_detection_teacher(recipe, splits, places, reporter=reporter)
     # A new one: the teacher may have been trained in another precision meanwhile.
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
-    with own_random_state(parallel.device), told_of_full_memory(recipe.train.loop):
+    with own_random_state(parallel.device), told_of_full_memory(recipe.train.loop), told_of_lost_processes():
         training, remarks = prepared_training(recipe, splits, teacher, places, parallel)
         return _train_to_the_end(training, folder, teacher, reporter, (*splits.remarks, *remarks) if announce else None)
 

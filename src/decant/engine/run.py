@@ -91,6 +91,7 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
                 cache=places.checks,
                 unlabelled=places.unlabelled,
                 several=recipe.task == "multilabel",
+                download=places.download,
                 say=(reporter or Reporter()).say,
             )
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)

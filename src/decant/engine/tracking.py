@@ -118,13 +118,14 @@ class Tracking:
 
     def _start(self, name: str, known: Mapping[str, str], done: int) -> Tracker:
         title = "-".join((*self._folder.resolve().parts[-2:], known["id"]))
+        settings: dict[str, Any] = {"run_name": title, "run_id": known.get(name)}  # of MLflow
         if name == "tensorboard":
             # Epochs that run again are shown once.
-            again = {"purge_step": done + 1} if name in known else {}
-            return started_tracker(name, title, logging_dir=str(self._files / name), **again)
-        if name == "wandb":
-            return started_tracker(name, _PROJECT, name=title, id=known["id"], resume="allow", dir=str(self._files))
-        return started_tracker(name, _PROJECT, run_name=title, run_id=known.get(name))
+            settings = {"logging_dir": str(self._files / name)} | ({"purge_step": done + 1} if name in known else {})
+        elif name == "wandb":
+            settings = {"name": title, "id": known["id"], "resume": "allow", "dir": str(self._files)}
+        tracker: Tracker = started_tracker(name, title if name == "tensorboard" else _PROJECT, **settings)
+        return tracker
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Tell them a line of metrics.jsonl: all of its numbers, at its epoch."""

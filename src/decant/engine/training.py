@@ -13,6 +13,7 @@ from torch import nn
 
 from decant.data import EpochOrder, PictureSplits, Splits, plain_batches
 from decant.engine.across_processes import refuse_undivided, refuse_unsynchronised, shard_distiller, synchronised
+from decant.engine.all_processes import AllProcesses
 from decant.engine.checkpoint import KEPT_TYPES, random_state, restore_random_state, round_weights
 from decant.engine.compiling import compile_distiller
 from decant.engine.context import build_context, named_taps, started_network
@@ -25,7 +26,7 @@ from decant.engine.fit import EpochLog, fit_epoch
 from decant.engine.meter import AfterStep, Meter
 from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.optim import MovingAverage, make_optimizer
-from decant.engine.parallel import AllProcesses, Parallel
+from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.probe import probe_of
 from decant.engine.progress import Reporter

@@ -110,9 +110,9 @@ def _unlabelled(summaries: Sequence[Mapping[str, Any]]) -> str | None:
     known = [teacher["top1"] for summary in summaries if (teacher := summary.get("teacher"))]
     right = f" (on the test images it is right on {known[0]:.2f}%)" if known and known[0] is not None else ""
     return (
-        f"{counted['images']:,} of the {counted['of']:,} training images carried no label. Their target was the "
-        f"teacher's arg-max; how often that is right is not known{right}. Methods without a teacher met the images "
-        "with labels alone, and as many an epoch as the others, each more often."
+        f"{counted['images']:,} of the {counted['of']:,} training images carried no label. To methods that ask "
+        f"for their class it was the teacher's arg-max; how often that is right is not known{right}. Methods without a "
+        "teacher met the images with labels alone, and as many an epoch as the others, each more often."
     )
 
 

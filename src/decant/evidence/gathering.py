@@ -188,7 +188,7 @@ def _of_comparison(path: Path, walk: _Walk) -> RunGroup | None:
     if kept is None or not groups:
         walk.faults.append(Fault(path, "the comparison has no runs that can be shown"))
         return None
-    walk.faults += [Fault(run, reason) for run, reason in _contradictions(kept, groups)]
+    walk.faults += [Fault(run, reason) for run, reason in _contradictions(path, kept, groups)]
     return RunGroup(path, groups, kept, under_way=finished < present)
 
 
@@ -198,16 +198,19 @@ def _progress(groups: Mapping[str, Sequence[Run]]) -> tuple[int, int]:
     return sum(run.finished for run in runs), len(runs)
 
 
-def _contradictions(kept: Comparison, groups: Mapping[str, Sequence[Run]]) -> Iterator[tuple[Path, str]]:
+def _contradictions(path: Path, kept: Comparison, groups: Mapping[str, Sequence[Run]]) -> Iterator[tuple[Path, str]]:
     """Where a comparison says other than the runs beside it."""
+    told = {(result.name, seed) for result in kept.results for seed in result.last}
+    beside = {(name, run.seed) for name, runs in groups.items() for run in runs}
+    if unknown := sorted(beside - told):
+        named = ", ".join(f"{name} seed {seed}" for name, seed in unknown)
+        yield path, f"its comparison.json does not know of {named}; the command that compared adds what is finished"
     for result in kept.results:
         for run in groups.get(result.name, ()):
-            told = result.last.get(run.seed)
-            if told is None:
-                yield run.path, f"comparison.json knows nothing of it; the command that compared adds seed {run.seed}"
-            elif not run.metrics or run.last_top1 != told:
-                measured = run.last_top1 if run.metrics else "nothing"
-                yield run.path, f"comparison.json says top-1 {told}, metrics.jsonl {measured}: one of them was changed"
+            score = result.last.get(run.seed)
+            measured = run.last_top1 if run.metrics else None
+            if score is not None and score != measured:
+                yield run.path, f"comparison.json says {score}, metrics.jsonl {measured}: one of them was changed"
 
 
 def _alike(runs: Sequence[Run]) -> list[list[Run]]:

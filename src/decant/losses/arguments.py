@@ -26,16 +26,12 @@ def check_logits(student: Tensor, teacher: Tensor) -> None:
             raise TypeError(f"{name} must be a tensor of logits, got {type(logits).__name__}")
         if not logits.is_floating_point():
             raise TypeError(f"{name} must hold floating-point logits, got {logits.dtype}; the target comes third")
-    if (
-        student.shape != teacher.shape
-        and student.ndim > 1
-        and student.shape[:1] + student.shape[2:] == (teacher.shape[:1] + teacher.shape[2:])
-    ):
-        raise ValueError(
-            f"the student has {student.shape[1]} classes and the teacher {teacher.shape[1]} (dimension 1 of the "
-            "logits); both must be over the same classes, in the same shape"
-        )
     if student.shape != teacher.shape:
+        if student.ndim > 1 and student.shape[:1] + student.shape[2:] == teacher.shape[:1] + teacher.shape[2:]:
+            raise ValueError(
+                f"the student has {student.shape[1]} classes and the teacher {teacher.shape[1]} (dimension 1 of the "
+                "logits); both must be over the same classes, in the same shape"
+            )
         raise ValueError(
             f"student and teacher must have the same shape, got {tuple(student.shape)} and {tuple(teacher.shape)}; "
             "both are logits (N, C) or (N, C, d1, ...) over the same classes"
@@ -116,7 +112,7 @@ def working_indices(target: Tensor, logits: Tensor, ignore_index: int) -> tuple[
             "probabilities have the shape of the logits and a floating dtype"
         )
     indices, classes = constant(target).long(), logits.shape[1]
-    if indices.device.type == "cpu" and not torch.compiler.is_compiling() and indices.numel():
+    if indices.is_cpu and not torch.compiler.is_compiling() and indices.numel():
         least, most = indices.aminmax()
         low, high = least.item(), most.item()
         if low >= 0 and high < classes and not low <= ignore_index <= high:
@@ -185,7 +181,7 @@ def checked_mask(mask: Tensor, logits: Tensor) -> Tensor:
 def constant(tensor: Tensor) -> Tensor:
     """The same numbers without a graph; copied if they come from inference mode, which autograd refuses to save."""
     if torch.compiler.is_compiling() or not tensor.is_inference():
-        return tensor.detach()
+        return tensor.detach() if tensor.requires_grad else tensor
     return tensor.clone()
 
 

@@ -220,11 +220,12 @@ def _work(
     of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=layers.dtype)
     for part, problem in layers.chunks(settings):
         if upstream is None:
-            values.append(weighted_rows(problem, settings.alpha, settings.beta))
+            values.append(weighted_rows(problem, settings.alpha, settings.beta)[0])
             continue
         scale = upstream[part].unsqueeze(1) if isinstance(upstream, Tensor) and upstream.ndim else upstream
-        gradient = torch.empty_like(problem.student, dtype=layers.dtype)
-        values.append(weighted_rows(problem, settings.alpha, settings.beta, gradient, temperature * scale))
+        value, gradient = weighted_rows(problem, settings.alpha, settings.beta, temperature * scale)
+        assert gradient is not None
+        values.append(value)
         product = gradient.to(weight.dtype)
         torch.mm(product, weight, out=of_hidden[part])
         if weight.dtype == of_weight.dtype:

@@ -11,7 +11,7 @@ from torch.autograd import Function, forward_ad
 from decant.losses.decoupled import DKDTerms, terms_for_class
 from decant.losses.divergence import kl, softmax
 from decant.losses.reduction import Reduction, leave_out, reduce
-from decant.losses.rows import Problem, Rows, joined, measure, weighted_rows, write_gradient
+from decant.losses.rows import Problem, Rows, measure, weighted_rows, write_gradient
 
 
 def serves(temperature: float | Tensor) -> bool:
@@ -32,7 +32,7 @@ def weighted(problem: Problem, alpha: float, beta: float, reduction: Reduction) 
     """T^2 (alpha TCKD + beta NCKD), reduced; without a target beta NCKD. The gradient is made along with the value."""
     if torch.is_grad_enabled() and problem.student.requires_grad:
         return _Weighted.apply(*problem, alpha, beta, reduction)  # type: ignore[no-any-return]  # untyped in torch
-    return _weighted_values(problem, alpha, beta, reduction, None)
+    return _weighted_values(problem, alpha, beta, reduction)[0]
 
 
 def separate(problem: Problem, reduction: Reduction) -> DKDTerms:
@@ -59,8 +59,8 @@ class _Weighted(Function):
         problem = Problem(student, teacher, target, ignored, temperature)
         ctx.save_for_backward(student, teacher, target, ignored)
         ctx.settings = temperature, alpha, beta, reduction
-        ctx.gradient = _room_for_gradient(problem)
-        return _weighted_values(problem, alpha, beta, reduction, ctx.gradient)
+        value, ctx.gradient = _weighted_values(problem, alpha, beta, reduction, ahead=True)
+        return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
@@ -74,11 +74,13 @@ class _Weighted(Function):
                 tckd, nckd = _plain(problem, reduction)
                 value = beta * nckd if tckd is None else alpha * tckd + beta * nckd
                 return _differentiable(value, problem.student, upstream), *(None,) * 7
-            gradient = _room_for_gradient(problem)
-            _weighted_values(problem, alpha, beta, reduction, gradient)
+            _, gradient = _weighted_values(problem, alpha, beta, reduction, ahead=True)
+            assert gradient is not None
         if upstream.ndim == 1:
-            gradient.mul_(upstream.unsqueeze(1))
-        elif upstream.is_cuda or upstream.item() != 1:  # the value is not worth waiting for on a GPU
+            upstream = upstream.unsqueeze(1)
+        if _are_many(upstream):  # there is room for one
+            gradient = gradient * upstream
+        elif upstream.is_cuda or upstream.ndim or upstream.item() != 1:  # the value is not worth waiting for on a GPU
             gradient.mul_(upstream)
         return gradient, *(None,) * 7
 
@@ -108,13 +110,20 @@ class _Separate(Function):
             terms, upstream = _plain(problem, reduction), (of_tckd, of_nckd)
             return _differentiable(terms, problem.student, upstream), *(None,) * 5
         factor = temperature / (problem.counted_rows() if reduction == "mean" else 1.0)
-        own, others = of_tckd * factor, of_nckd * factor
-        if reduction == "none":
-            own, others = own.unsqueeze(1), others.unsqueeze(1)
+        many = _are_many(of_tckd) or _are_many(of_nckd)
         if isinstance(ctx.kept, Tensor):
-            return _kernels().backward(problem, ctx.kept, own.view(-1, 1), others.view(-1, 1)), *(None,) * 5
-        if len(ctx.kept) == 1:
-            return write_gradient(ctx.kept[0], problem, own, others), *(None,) * 5
+            own, others = ((of * factor).view(-1, 1) for of in (of_tckd, of_nckd))
+            return _kernels().backward(problem, ctx.kept, own, others), *(None,) * 5
+        if reduction == "none":
+            own, others = (of_tckd * factor).unsqueeze(1), (of_nckd * factor).unsqueeze(1)
+        elif of_tckd.is_cpu and not many:
+            # Numbers are quicker to work with, where reading them waits for nothing.
+            own, others = of_tckd.item() * factor, of_nckd.item() * factor
+        else:
+            own, others = of_tckd * factor, of_nckd * factor
+        if len(ctx.kept) == 1 or many:  # many do not fit where the blocks of one are written
+            rows = ctx.kept[0] if len(ctx.kept) == 1 else measure(problem)
+            return write_gradient(rows, problem, own, others), *(None,) * 5
         gradient = torch.empty_like(problem.student, dtype=problem.dtype, memory_format=torch.contiguous_format)
         room = None if ctx.kept else problem.room()
         for number, (part, block) in enumerate(problem.blocks()):
@@ -124,10 +133,9 @@ class _Separate(Function):
         return gradient, *(None,) * 5
 
 
-def _room_for_gradient(problem: Problem) -> Tensor:
-    """Where a gradient is made ahead of its upstream one. float16 keeps it in float32: a loss scaler is to come."""
-    dtype = torch.bfloat16 if problem.student.dtype == torch.bfloat16 and _kernels_serve(problem) else problem.dtype
-    return torch.empty_like(problem.student, dtype=dtype, memory_format=torch.contiguous_format)
+def _are_many(upstream: Tensor) -> bool:
+    """Whether this stands for many upstream gradients at once: ``is_grads_batched``, whose numbers cannot be read."""
+    return torch._C._functorch.is_legacy_batchedtensor(upstream)
 
 
 def _kernels() -> Any:
@@ -147,16 +155,24 @@ def _kernels_serve(problem: Problem) -> bool:
 
 
 def _weighted_values(
-    problem: Problem, alpha: float, beta: float, reduction: Reduction, gradient: Tensor | None
-) -> Tensor:
+    problem: Problem, alpha: float, beta: float, reduction: Reduction, *, ahead: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """The value, and, if it shall be made ``ahead`` of its upstream one, the gradient."""
     divisor = problem.counted_rows() if reduction == "mean" else 1.0
     scale = problem.temperature / divisor
     if _kernels_serve(problem):
+        gradient = _room_for_gradient(problem) if ahead else None
         (tckd, nckd), _ = _kernels().forward(problem, gradient=gradient, alpha=alpha, beta=beta, scale=scale)
         values = (alpha * tckd + beta * nckd).unsqueeze(1)
     else:
-        values = weighted_rows(problem, alpha, beta, gradient, scale)
-    return _reduced(values, problem.temperature**2 / divisor, reduction)
+        values, gradient = weighted_rows(problem, alpha, beta, scale if ahead else None)
+    return _reduced(values, problem.temperature**2 / divisor, reduction), gradient
+
+
+def _room_for_gradient(problem: Problem) -> Tensor:
+    """Where a kernel writes a gradient. float16 gets it in float32: a loss scaler is to come."""
+    dtype = torch.bfloat16 if problem.student.dtype == torch.bfloat16 else torch.float32
+    return torch.empty_like(problem.student, dtype=dtype, memory_format=torch.contiguous_format)
 
 
 def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Tensor, list[Rows] | Tensor]:
@@ -166,6 +182,10 @@ def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Te
         terms, statistics = _kernels().forward(problem)
         both = [_reduced(term.unsqueeze(1), factor, reduction) for term in terms]
         return both[0], both[1], statistics
+    if problem.is_one_block and problem.is_kept:
+        rows = measure(problem)
+        assert rows.tckd is not None
+        return _reduced(rows.tckd, factor, reduction), _reduced(rows.nckd, factor, reduction), [rows]
     tckd, nckd, kept = [], [], []
     room = None if problem.is_kept else problem.room()
     for _, block in problem.blocks():
@@ -175,7 +195,7 @@ def _separate_values(problem: Problem, reduction: Reduction) -> tuple[Tensor, Te
         nckd.append(rows.nckd)
         if problem.is_kept:
             kept.append(rows)
-    return _reduced(joined(tckd), factor, reduction), _reduced(joined(nckd), factor, reduction), kept
+    return _reduced(torch.cat(tckd), factor, reduction), _reduced(torch.cat(nckd), factor, reduction), kept
 
 
 def _reduced(values: Tensor, factor: float | Tensor, reduction: Reduction) -> Tensor:

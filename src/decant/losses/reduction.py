@@ -5,12 +5,13 @@ from typing import Literal, get_args
 from torch import Tensor
 
 Reduction = Literal["mean", "sum", "none"]
+_REDUCTIONS = get_args(Reduction)
 
 
 def check_reduction(reduction: str) -> None:
     """ValueError unless the name is known; called before any work is done."""
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}")
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(_REDUCTIONS)}, got {reduction!r}")
 
 
 def leave_out(logits: Tensor, counted: Tensor | None) -> Tensor:

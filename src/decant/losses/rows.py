@@ -30,10 +30,8 @@ class Rows(NamedTuple):
     """What value and gradient of some rows are made of: p of the teacher, q of the student.
 
     Attributes:
-        p: exp(z/T) with the largest class that takes part at 1, (n, C); 0 at the target.
+        p: softmax over the classes but the target, (n, C); 0 at the target.
         q: the same of the student.
-        p_total: sums of the weights, (n, 1).
-        q_total: the same of the student.
         surplus: q_t - p_t, the student's probability of the target minus the teacher's, (n, 1); None without a target.
         tckd: in nats, (n, 1); None without a target.
         nckd: in nats, (n, 1).
@@ -41,8 +39,6 @@ class Rows(NamedTuple):
 
     p: Tensor
     q: Tensor
-    p_total: Tensor
-    q_total: Tensor
     surplus: Tensor | None
     tckd: Tensor | None
     nckd: Tensor
@@ -73,28 +69,29 @@ class Problem(NamedTuple):
     def blocks(self) -> Iterator[tuple[slice, "Problem"]]:
         """The rows in blocks, each with where it lies."""
         rows, step = len(self.student), self._rows_per_block
-        if step >= rows:
-            yield slice(None), self
-            return
         for first in range(0, rows, step):
             part = slice(first, min(first + step, rows))
             inside = [None if tensor is None else tensor[part] for tensor in (self.target, self.ignored)]
             yield part, Problem(self.student[part], self.teacher[part], inside[0], inside[1], self.temperature)
 
     @property
-    def _rows_per_block(self) -> int:
-        entries = BLOCK if self.student.device.type == "cpu" else BLOCK_ELSEWHERE
-        return max(1, entries // self.student.shape[1])
+    def is_one_block(self) -> bool:
+        """Whether the rows are so few that they need no blocks."""
+        return self.student.shape[0] <= self._rows_per_block
 
     @property
     def is_kept(self) -> bool:
         """Whether the rows are so few that what is measured may stay."""
         return self.student.numel() <= KEPT
 
+    @property
+    def _rows_per_block(self) -> int:
+        return max(1, (BLOCK if self.student.is_cpu else BLOCK_ELSEWHERE) // self.student.shape[1])
+
     def counted_rows(self) -> float | Tensor:
         """Rows that count, at least 1."""
         if self.ignored is None:
-            return float(max(len(self.student), 1))
+            return float(max(self.student.shape[0], 1))
         return (~self.ignored).sum().clamp(min=1).to(self.dtype)
 
     def room(self) -> tuple[Tensor, Tensor]:
@@ -125,26 +122,29 @@ def measure(problem: Problem, room: tuple[Tensor, Tensor] | None = None) -> Rows
     shift = scaled.amax(2, keepdim=True)
     # Powers of 2, because those of e are up to three times slower on some CPUs.
     scaled.sub_(shift).mul_(_LOG2_E / temperature)
-    p, q = (weights := torch.exp2(scaled, out=weights)).unbind()
-    p_total, q_total = (total := weights.sum(2, keepdim=True)).unbind()
+    weights = torch.exp2(scaled, out=weights)
+    total = weights.sum(2, keepdim=True)
     surplus, tckd = None, None
     if target is not None:
         surplus, tckd = _binary(own.sub_(shift), total, temperature)
         scaled.scatter_(2, where, 0.0)  # from -inf, whose difference would be NaN
+    p_total, q_total = total.unbind()
+    nckd = (q_total / p_total).log_()
+    p, q = weights.mul_(total.reciprocal_()).unbind()
     p_scaled, q_scaled = scaled.unbind()
     gaps = p_scaled.sub_(q_scaled).mul_(p)
-    nckd = (q_total / p_total).log_().addcdiv_(gaps.sum(1, keepdim=True), p_total, value=_LN_2)
-    return Rows(p, q, p_total, q_total, surplus, tckd, nckd)
+    return Rows(p, q, surplus, tckd, nckd.add_(gaps.sum(1, keepdim=True), alpha=_LN_2))
 
 
 def _binary(own: Tensor, total: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """The target's z and the others' sum of weights, (2, n, 1) -> surplus of the student, divergence, (n, 1) each."""
     against = torch.sub(total.log(), own, alpha=1 / temperature)  # log odds
-    # Yes and no in one tensor, (2, 2, n, 1), as both networks are: each operation is called once for all four.
-    odds = torch.stack((-against, against))
-    p_log, q_log = F.logsigmoid(odds).unbind(1)
-    p, q = odds.sigmoid_().unbind(1)
-    return q[0] - p[0], (p_log - q_log).mul_(p).sum(0)
+    # Yes and no next to each other, (2, n, 2), so that each operation is called once for all four.
+    odds = against.neg()
+    p_log, q_log = F.logsigmoid(torch.cat((odds, against), 2)).unbind()
+    tckd = torch.kl_div(q_log, p_log, reduction=0, log_target=True).sum(1, keepdim=True)
+    p, q = odds.sigmoid_().unbind()
+    return q - p, tckd
 
 
 def write_gradient(
@@ -152,33 +152,43 @@ def write_gradient(
 ) -> Tensor:
     """The gradient of ``of_tckd`` TCKD + ``of_nckd`` NCKD with respect to z/T, (n, C), in ``out`` if given."""
     if rows.surplus is None or problem.target is None:
-        gradient = torch.mul(rows.q, of_nckd / rows.q_total, out=out)
-        return gradient.addcmul_(rows.p, of_nckd / rows.p_total, value=-1)
+        return torch.sub(rows.q, rows.p, out=out).mul_(of_nckd)
     own = rows.surplus * of_tckd
-    gradient = torch.mul(rows.q, (of_nckd - own).div_(rows.q_total), out=out)
-    return gradient.addcmul_(rows.p, of_nckd / rows.p_total, value=-1).scatter_(1, problem.target, own)
+    gradient = torch.mul(rows.q, torch.rsub(own, of_nckd), out=out)  # "of_nckd - own" goes through Python, and is slow
+    if isinstance(of_nckd, Tensor):
+        gradient.addcmul_(rows.p, of_nckd, value=-1)
+    else:
+        gradient.sub_(rows.p, alpha=of_nckd)
+    return gradient.scatter_(1, problem.target, own)
 
 
 def weighted_rows(
-    problem: Problem, alpha: float, beta: float, gradient: Tensor | None = None, scale: float | Tensor = 1.0
-) -> Tensor:
+    problem: Problem, alpha: float, beta: float, scale: float | Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """alpha TCKD + beta NCKD of every row, (N, 1), in nats; without a target beta NCKD.
 
-    Into ``gradient`` (N, C) goes, if given, the gradient with respect to z/T, times ``scale``: one number or (N, 1).
+    And, if there is a ``scale``, one number or (N, 1), the gradient with respect to z/T, times it, (N, C).
     """
-    values, room = [], None
+    if problem.is_one_block:
+        return _weighted_block(problem, alpha, beta, scale)
+    student, values, room = problem.student, [], problem.room()
+    gradient = None if scale is None else student.new_empty(student.shape, dtype=problem.dtype)
     for part, block in problem.blocks():
-        if room is None and block is not problem:
-            room = problem.room()
-        rows = measure(block, room)
-        if gradient is not None:
-            inside = scale[part] if isinstance(scale, Tensor) and scale.ndim else scale
-            write_gradient(rows, block, alpha * inside, beta * inside, out=gradient[part])
-        value = rows.nckd.mul_(beta)
-        values.append(value if rows.tckd is None else value.add_(rows.tckd, alpha=alpha))
-    return joined(values)
+        inside = scale[part] if isinstance(scale, Tensor) and scale.ndim else scale
+        out = None if gradient is None else gradient[part]
+        values.append(_weighted_block(block, alpha, beta, inside, room, out)[0])
+    return torch.cat(values), gradient
 
 
-def joined(blocks: list[Tensor]) -> Tensor:
-    """Blocks of rows, one after the other; without a copy where there is one."""
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+def _weighted_block(
+    block: Problem,
+    alpha: float,
+    beta: float,
+    scale: float | Tensor | None,
+    room: tuple[Tensor, Tensor] | None = None,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    rows = measure(block, room)
+    gradient = None if scale is None else write_gradient(rows, block, alpha * scale, beta * scale, out)
+    value = rows.nckd.mul_(beta)
+    return value if rows.tckd is None else value.add_(rows.tckd, alpha=alpha), gradient

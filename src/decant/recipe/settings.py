@@ -212,6 +212,12 @@ class Recipe:
                 remarks.append(
                     f"{key}.warmup {warmup} is longer than the {epochs} epochs: its weights are never reached"
                 )
+        remarks += [
+            "the teacher is trained on labels that are hidden from its student (data.hidden_labels "
+            f"{self.data.hidden_labels}, in the teacher's recipe {source.recipe.data.hidden_labels})"
+            for source in (self.teacher.sources if self.teacher is not None else ())
+            if source.recipe is not None and source.recipe.data.hidden_labels < self.data.hidden_labels
+        ]
         if isinstance(schedule, MultiStep) and all(milestone >= epochs for milestone in schedule.milestones):
             remarks.append(
                 f"no milestone of train.schedule ({', '.join(map(str, schedule.milestones))}) lies within the {epochs} "

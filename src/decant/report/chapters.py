@@ -82,7 +82,8 @@ def _verdict(group: RunGroup) -> Iterator[Part]:
         return
     said = verdict(group.comparison)
     if said.claims:
-        yield Sentences(tuple((claim.outcome, claim.text) for claim in said.claims))
+        # Each once: where nothing can be said, the reason is the same for all.
+        yield Sentences(tuple(dict.fromkeys((claim.outcome, claim.text) for claim in said.claims)))
     if said.caveats:
         yield sentences(said.caveats, "Read with care")
 

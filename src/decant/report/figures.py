@@ -10,8 +10,13 @@ from decant.report import wording
 from decant.report.palette import COLOURS_ON_ANY_GROUND
 
 _DASHES = ("dash", "dot", "dashdot")
-_SYMBOLS = ("circle", "triangle-up", "square")
-"""The next one where the colours begin again."""
+_SYMBOLS = {
+    "circle": "M0 7a7 7 0 1 0 14 0a7 7 0 1 0 -14 0",
+    "triangle-up": "M7 0L14 13H0Z",
+    "square": "M1 1H13V13H1Z",
+    "x": "M0 3L3 0L7 4L11 0L14 3L10 7L14 11L11 14L7 10L3 14L0 11L4 7Z",
+}
+"""The next one where the colours begin again, with its outline on a ground of 14 x 14."""
 _MANY = 40
 """Points from which a line goes without markers."""
 _PAIRS = 20
@@ -31,6 +36,24 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """How a group is told from the others: a colour and a symbol; the same to a reader who sees no colours."""
+
+    colour: str
+    symbol: str
+
+    @property
+    def outline(self) -> str:
+        """The symbol as an SVG path on a ground of 14 x 14."""
+        return _SYMBOLS[self.symbol]
+
+    @property
+    def dash(self) -> str:
+        """The kind of line that goes with the symbol: many points are drawn without any."""
+        return ("solid", *_DASHES)[list(_SYMBOLS).index(self.symbol)]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A figure of a page.
 
@@ -38,14 +61,14 @@ class Figure:
         title: what it shows.
         data, layout: as plotly.js takes them; plain values that JSON can hold.
         numbers: what is drawn, as a table.
-        groups: name -> colour of what can be shown and hidden, in the order in which it is drawn.
+        groups: name -> mark of what can be shown and hidden, in the order in which it is drawn.
     """
 
     title: str
     data: tuple[Mapping[str, Any], ...]
     layout: Mapping[str, Any]
     numbers: Grid
-    groups: Mapping[str, str]
+    groups: Mapping[str, Mark]
 
 
 def figure_of(panel: Panel | Heatmap, groups: Mapping[str, str] | None = None, names: Sequence[str] = ()) -> Figure:
@@ -90,12 +113,12 @@ def _lines(panel: Panel, groups: Mapping[str, str]) -> Figure:
     if not panel.x_label and not panel.y_label:
         layout["xaxis"] |= {"showticklabels": False}
         layout["yaxis"] |= {"showticklabels": False}
-    colours = {name: _colour(places[name]) for name in places if name and name in names}
-    return Figure(panel.title, tuple(data), layout, _numbers(panel), colours)
+    marks = {name: _mark(places[name]) for name in places if name and name in names}
+    return Figure(panel.title, tuple(data), layout, _numbers(panel), marks)
 
 
 def _line(series: Series, group: str, place: int, *, faint: bool) -> dict[str, Any]:
-    few = len(series.x) <= _MANY and not faint
+    few, mark = len(series.x) <= _MANY and not faint, _mark(place)
     line: dict[str, Any] = {
         "type": "scatter",
         "mode": ("lines+markers" if few else "lines") if series.joined else "markers",
@@ -103,12 +126,12 @@ def _line(series: Series, group: str, place: int, *, faint: bool) -> dict[str, A
         "legendgroup": group,
         "x": [_finite(value) for value in series.x],
         "y": [_finite(value) for value in series.y],
-        "line": {"color": _colour(place), "width": 1 if faint else 2},
+        "line": {"color": mark.colour, "width": 1 if faint else 2, "dash": mark.dash},
         "opacity": 0.4 if faint else 1,
         "marker": {
-            "color": _colour(place),
+            "color": mark.colour,
             "size": 6 if few else 4,
-            "symbol": _SYMBOLS[place // len(COLOURS_ON_ANY_GROUND) % len(_SYMBOLS)],
+            "symbol": mark.symbol,
         },
     }
     if series.labels:
@@ -120,7 +143,7 @@ def _line(series: Series, group: str, place: int, *, faint: bool) -> dict[str, A
             "symmetric": False,
             "array": [None if high is None else high - y for y, _, high in ends],
             "arrayminus": [None if low is None else y - low for y, low, _ in ends],
-            "color": _colour(place),
+            "color": mark.colour,
         }
     return line
 
@@ -200,8 +223,9 @@ def _matrix(panel: Heatmap, names: Sequence[str]) -> Figure:
     return Figure(panel.title, (data,), layout, numbers, {})
 
 
-def _colour(place: int) -> str:
-    return COLOURS_ON_ANY_GROUND[(place + 1) % len(COLOURS_ON_ANY_GROUND)]
+def _mark(place: int) -> Mark:
+    count, symbols = len(COLOURS_ON_ANY_GROUND), tuple(_SYMBOLS)
+    return Mark(COLOURS_ON_ANY_GROUND[(place + 1) % count], symbols[place // count % len(symbols)])
 
 
 def _finite(value: float) -> float | None:

@@ -86,7 +86,13 @@ def _rendered(chapters: Sequence[Chapter], gathered: Gathered, library: str, ref
         raise ValueError("the plotting library's source holds </script, which would end it within a page")
     # Markup: what is ours and not to be escaped. The data cannot end its element, there is no < in it.
     data = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    title = chapters[0].title if len(chapters) == 1 else f"{len(chapters)} chapters" if chapters else "Nothing to show"
+    title = (
+        chapters[0].title
+        if len(chapters) == 1
+        else f"Report on {len(chapters)} groups"
+        if chapters
+        else "Nothing to show"
+    )
     return environment.get_template("page.html.jinja").render(
         title=title,
         told=_told(gathered, refresh),

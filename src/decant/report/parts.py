@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from decant.report.beside_teacher import Picture
-from decant.report.figures import Figure, Grid
+from decant.report.figures import Figure, Grid, Mark
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Figures:
     kind: str = "figures"
 
     @property
-    def groups(self) -> dict[str, str]:
-        """Name -> colour of what can be shown and hidden in them."""
-        return {name: colour for figure in self.figures for name, colour in figure.groups.items()}
+    def groups(self) -> dict[str, Mark]:
+        """Name -> mark of what can be shown and hidden in them."""
+        return {name: mark for figure in self.figures for name, mark in figure.groups.items()}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def load_pictures(
     cache: Path | None = None,
     unlabelled: Path | None = None,
     several: bool = False,
+    download: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> PictureSplits:
     """The pictures of a folder, a table or tar files that can be read, in parts.
@@ -58,13 +59,15 @@ def load_pictures(
 
     Args:
         settings: how pictures become images, and how the training part is cut.
-        root: the folder, or the .csv, .tsv or .tar file; see :func:`decant.data.pictures.find.find_pictures`.
+        root: the folder, the .csv, .tsv or .tar file, or ``hf:NAME``; see
+            :func:`decant.data.pictures.find.find_pictures`.
         device: where batches will be.
         workers: processes that read pictures; 0 for this one. They change no batch.
         cache: folder where the check of the pictures keeps what it found; None keeps nothing.
         unlabelled: folder of pictures without a label; not looked at unless ``settings.unlabelled`` asks for them.
         several: whether a picture has any number of classes (``cat|dog`` in a table) rather than one. Targets are then
             (N, C), 1 where a picture has a class and 0 where not.
+        download: whether what ``hf:NAME`` lacks on this machine may be fetched.
         say: told what was found, line by line.
 
     Raises:
@@ -80,7 +83,7 @@ def load_pictures(
         )
     if settings.unlabelled and unlabelled is None:
         raise ValueError("data.unlabelled asks for pictures without a label: say where they are, --unlabelled FOLDER")
-    listing = find_pictures(root, cache=cache, several=several)
+    listing = find_pictures(root, cache=cache, download=download, several=several)
     checked = check(listing, workers=workers, cache=cache, say=say)
     readable = [entry for entry in listing.entries if entry.path not in checked.unreadable]
     parts = _parts(readable, settings.pictures.test)

@@ -56,7 +56,7 @@ def list_shards(root: Path, cache: Path | None = None) -> Listing:
     parts = {part for *_, part in found}
     if None in parts and len(parts) > 1:
         raise ValueError(f"{root}: some shards are of a part ({_words(parts)}) and others of none; name all or none")
-    names = _names({label for _, _, label, _ in found}, folder / CLASSES_FILE)
+    names = class_names({label for _, _, label, _ in found}, folder / CLASSES_FILE)
     entries = [Entry(path, size, names[label], part) for path, size, label, part in found]
     notes = [f"{len(shards):,} shards"]
     if aside:
@@ -78,11 +78,15 @@ def _words(parts: Set[str | None]) -> str:
     return ", ".join(sorted(part for part in parts if part is not None))
 
 
-def _names(labels: Set[str], file: Path) -> dict[str, str]:
-    """What classes are called, by how shards call them: numbers by their line, or with as many digits each."""
+def class_names(labels: Set[str], file: Path | None) -> dict[str, str]:
+    """What classes are called, by how the data calls them: numbers by their line in a file, or all as long.
+
+    >>> class_names({"7", "10"}, None)["7"]
+    '07'
+    """
     if not all(label.isdecimal() and label.isascii() for label in labels):
         return {label: unicodedata.normalize("NFC", label) for label in labels}
-    if not file.is_file():
+    if file is None or not file.is_file():
         width = max((len(str(int(label))) for label in labels), default=1)
         return {label: str(int(label)).zfill(width) for label in labels}  # so that their order is that of the numbers
     lines = [unicodedata.normalize("NFC", line.strip()) for line in file.read_text(encoding="utf-8").splitlines()]
