@@ -120,8 +120,8 @@ def dense_terms(
     """Experimental: the terms ``dense_target`` and ``dense_others`` of P positions, in nats, over max(1, objects).
 
     With u, v the logits of student and teacher over T, a class's KL is s(v) log(s(v)/s(u)) + s(-v) log(s(-v)/s(-u)),
-    s the sigmoid. For a single class the sums of the two forms agree: a sigmoid is the softmax of (0, z). What a background
-    position adds is the target's share in one and the others' in the other.
+    s the sigmoid. For a single class the sums of the two forms agree: a sigmoid is the softmax of (0, z). What a
+    background position adds is the target's share in one and the others' in the other.
 
     Args:
         student: logits (P, K).
