@@ -1,6 +1,6 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
-from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
+from decant.recipe.comparison import KD_MATCHED, ROLES, CompareSettings, Roles, method_settings, with_candidate
 from decant.recipe.loader import (
     AnyRecipe,
     RecipeError,
@@ -31,6 +31,7 @@ from decant.recipe.training import (
 
 __all__ = [
     "KD_MATCHED",
+    "ROLES",
     "AnyRecipe",
     "CodeFile",
     "CompareSettings",
@@ -42,6 +43,7 @@ __all__ = [
     "OptimizerSettings",
     "Recipe",
     "RecipeError",
+    "Roles",
     "SGDSettings",
     "Schedule",
     "SightSettings",

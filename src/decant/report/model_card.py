@@ -225,9 +225,12 @@ def _scores(measured: Mapping[str, Any]) -> list[list[str]]:
 
 def _limits(about: Mapping[str, Any], comparison: Comparison | None) -> list[str]:
     seeds = len(comparison.seeds) if comparison is not None else 1
+    classes = len(about["classes"])
     lines = [
-        f"Every picture gets one of {len(about['classes'])} classes, also one that shows none of them; probabilities "
-        "are not calibrated.",
+        f"Each of {classes} classes is a yes or a no by itself; probabilities are not calibrated."
+        if about.get("task") == "multilabel"
+        else f"Every picture gets one of {classes} classes, also one that shows none of them; probabilities are not "
+        "calibrated.",
         "Measured on images like those of its training; what others look like, nobody has measured.",
     ]
     if about["measured"]["split"] != "test":
