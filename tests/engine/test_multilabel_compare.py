@@ -39,7 +39,7 @@ def test_the_command_comes_to_a_verdict(tmp_path: Path, here: Places, decant: Ru
     (tmp_path / "recipe.json").write_text(json.dumps(recipe_to_dict(TUNED)))
     out = tmp_path / "out"
     code, told, err = decant(
-        *("compare", str(tmp_path / "recipe.json"), "--methods", f"bernoulli,{CONTROL},bernoulli_dkd", "--seeds", "3"),
+        *("compare", str(tmp_path / "recipe.json"), "--seeds", "3"),
         *("--out", str(out), "--results", str(tmp_path / "results"), "--teachers", str(here.teachers)),
         *("--data", str(here.data), "--device", "cpu", "--workers", "0"),
     )
@@ -54,7 +54,9 @@ def test_the_command_comes_to_a_verdict(tmp_path: Path, here: Places, decant: Ru
         for run in result["runs"]:
             last = rows_of(out / result["name"] / f"seed-{run['seed']}")[-1]
             assert (run["last"], run["f1"], run["exact"]) == (last["map"], last["f1"], last["exact"])
-    tuned = made["results"][2]["tuning"]
+    names = [result["name"] for result in made["results"]]
+    assert names == ["bernoulli", "bernoulli_kd", CONTROL, "bernoulli_dkd"], "the task's own, unless others are named"
+    tuned = made["results"][-1]["tuning"]
     judged = {
         each["value"]: rows_of(out / f"tuning/bernoulli_dkd-alpha-{each['value']:g}/seed-1000")[-1]
         for each in tuned["candidates"]
