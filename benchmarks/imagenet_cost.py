@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from decant.data import DataSettings, PictureSet, PictureSettings, epoch_batches, load_pictures, plain_batches, views_of
+from decant.data.pictures.store import Files
 from decant.engine.checkpoint import write_text
 from decant.engine.distiller import Distiller
 from decant.engine.environment import describe_environment
@@ -143,6 +144,10 @@ def measured(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     folder = arguments.pictures or made_pictures(scratch / "made", arguments.made)
     settings = DataSettings(name="pictures", pictures=PictureSettings(size=arguments.pixels, test=0.2))
     files = load_pictures(settings, folder).train
+    if not isinstance(files.store, Files):
+        raise ValueError(
+            f"--pictures is a folder of class folders, which are measured as files and as shards; got {folder}"
+        )
     few = files.subset(torch.arange(min(files.size, 2000)), files.name)
     shards = load_pictures(settings, packed(few, scratch / "shard.tar")).train
     rates = []

@@ -17,7 +17,7 @@ from benchmarks.options import Options
 from benchmarks.reference import Reference
 from benchmarks.table import refreshed
 from benchmarks.timing import Contest, Row, hold
-from decant.data import DataSettings
+from decant.data import DataSettings, PictureSettings, load_pictures
 
 CPU = torch.device("cpu")
 TINY = Options(
@@ -197,5 +197,10 @@ def test_the_cost_of_imagenet_is_worked_out_from_what_is_measured(
         f"| resnet8 -> resnet8 | fp32 | {rate:.0f} | {1_281_167 * 100 / rate / 4 / 3600:.1f} |"
         in capsys.readouterr().out
     )
+    settings = DataSettings(name="pictures", pictures=PictureSettings(size=16))
+    made = load_pictures(settings, imagenet_cost.made_pictures(tmp_path / "made", 6)).train
+    shards = imagenet_cost.packed(made, tmp_path / "shard.tar")
+    with pytest.raises(ValueError, match="is a folder of class folders"):
+        imagenet_cost.main(["--pictures", str(shards), "--no-steps"])
     with pytest.raises(ValueError, match="pictures are too few for 4 workers"):
         imagenet_cost.main(["--made", "20", "--workers", "4", "--no-steps", "--seconds", "0.01"])

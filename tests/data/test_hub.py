@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from data.made_pictures import folder
 from decant.data import DataSettings, PictureSettings, epoch_batches, load_pictures, views_of
 from decant.data.pictures.find import find_pictures
+from decant.data.pictures.hub import Rows
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="needs datasets"),
@@ -70,6 +72,16 @@ def test_batches_are_those_of_the_same_pictures_in_folders(
     for one, other in zip(*batches, strict=True):
         assert torch.equal(one.images[0], other.images[0])
         assert torch.equal(one.index, other.index)
+
+
+def test_a_row_that_cannot_be_read_any_more_is_named(library: Any, pets: Path, tmp_path: Path) -> None:
+    root = saved(library, pets, tmp_path / "saved")
+    images = load_pictures(SETTINGS, root).train
+    rows = [{"image": {"bytes": None, "path": str(file)}} for file in sorted((pets / "train").glob("*/*.png"))]
+    (pets / "train" / "dog" / "000.png").unlink()
+    images = replace(images, store=Rows({"train": rows}, "image"))
+    with pytest.raises(ValueError, match=f"^row 5 of train in {root} could be read when it was checked, but not now:"):
+        list(epoch_batches(images, views_of(SETTINGS, images, seed=3), epoch=1, seed=3, batch_size=14))
 
 
 def test_a_table_without_parts_and_with_words_for_classes(library: Any, pets: Path, tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ class Rows:
         part, _, row = path.rpartition("/")
         return _source(self.tables[part][int(row)][self.column], path)
 
+    def where(self, root: Path, path: str) -> str:
+        """The row, and the data set that it is in."""
+        part, _, row = path.rpartition("/")
+        return f"row {int(row)} of {part} in {root}"
+
 
 def is_hub(root: Path) -> bool:
     """Whether this names a data set of the library."""

@@ -104,8 +104,12 @@ class PictureSet:
         return digest.hexdigest()
 
     def path(self, index: int) -> Path:
-        """Where a picture is, for people."""
+        """The path of a picture below the root: its file's, where ``store`` is one of files."""
         return self.root / os.fsdecode(self.files[index])
+
+    def where(self, index: int) -> str:
+        """Where a picture is, for people."""
+        return self.store.where(self.root, os.fsdecode(self.files[index]))
 
     def open(self, index: int) -> Path | BinaryIO:
         """What a picture is read from."""
@@ -163,12 +167,11 @@ class _Cut:
         shape = (len(index), settings.size, settings.size, 3)
         cut = [np.empty(shape, np.uint8) for _ in range(len(drawn) or 1)]
         for place, picture in enumerate(index):
-            path = self.pictures.path(picture)
             try:
                 image = decode(self.pictures.open(picture)).image
             except (UnreadablePictureError, OSError) as error:
                 raise UnreadablePictureError(
-                    f"{path} could be read when it was checked, but not now: {error}"
+                    f"{self.pictures.where(picture)} could be read when it was checked, but not now: {error}"
                 ) from error
             if not drawn:
                 cut[0][place] = np.asarray(centre(image, settings))

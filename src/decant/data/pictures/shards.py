@@ -56,6 +56,11 @@ class Shards:
             raise OSError(f"{root / shard} ends before {path} does")
         return io.BytesIO(content)
 
+    def where(self, root: Path, path: str) -> str:
+        """The member, and the tar file that it is in."""
+        found = _PLACE.match(path)
+        return f"{path[found.end() :]} in {root / found[1]}" if found is not None else path
+
 
 def place(shard: str, name: str, offset: int, size: int) -> str:
     """Where a picture is, as one text: ``train-000.tar:1536:4711:n01440764/1.jpg``."""

@@ -15,6 +15,10 @@ class Store(Protocol):
         """
         ...
 
+    def where(self, root: Path, path: str) -> str:
+        """The same in words."""
+        ...
+
 
 class Files:
     """Every picture is a file below the root."""
@@ -22,3 +26,7 @@ class Files:
     def open(self, root: Path, path: str) -> Path:
         """The file."""
         return root / path
+
+    def where(self, root: Path, path: str) -> str:
+        """The file's path."""
+        return str(root / path)

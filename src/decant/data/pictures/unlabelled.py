@@ -34,12 +34,13 @@ def with_unlabelled(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: the labelled ones lie in shards; no picture in it can be read, or one of them carries a label
+        ValueError: the labelled ones are not files; no picture in it can be read, or one of them carries a label
             elsewhere: a test picture would be trained on.
     """
     if not isinstance(train.store, Files):
         raise ValueError(
-            f"pictures without a label go with a folder or a table of pictures; {train.root} holds shards: unpack them"
+            f"pictures without a label go with a folder or a table of pictures; those of {train.root} are inside of "
+            "shards or tables: write them to files"
         )
     listing = list_unlabelled(folder)
     theirs = {os.path.realpath(train.root / entry.path): entry.path for entry in labelled}
