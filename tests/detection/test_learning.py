@@ -51,7 +51,7 @@ def distance(teacher: nn.Module, settings: Any, weight: float, *, nonsense: bool
         return {name: weight * value for name, value in true.items()}
 
     setattr(method, "forward", forward)  # noqa: B010 - an instance's own
-    train(distiller, steps=40)
+    train(distiller, steps=80)
     return sum(sums[-8:]) / 8
 
 
