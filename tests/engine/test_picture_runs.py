@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from data.made_pictures import folder, save
-from decant.data import DataSettings, PictureSettings
+from decant.data import DataSettings, PictureSettings, PictureSplits, load_pictures
 from decant.engine import Places, train
 from decant.engine.judge import evaluate_run
+from decant.engine.parallel import Parallel
 from decant.engine.record import read_summary
-from decant.methods import DKDSettings
+from decant.engine.supply import Supply
+from decant.methods import DKDSettings, Supervised
 from decant.recipe import NetworkSettings, Recipe, TeacherSettings, TrainSettings
-from engine.tiny import Heard, InterruptAfter, LostMachineError, rows_of, weights_of
+from engine.tiny import Heard, InterruptAfter, LostMachineError, on_cpu, rows_of, weights_of
 
 DATA = DataSettings(name="pictures", pictures=PictureSettings(size=8, test=0.25))
 TRAIN = TrainSettings(epochs=2, batch_size=8, learning_rate=0.05)
+ALONE = Recipe(student=NetworkSettings("digits_student"), data=DATA, train=TRAIN)
 TEACHER = Recipe(student=NetworkSettings("digits_teacher"), data=DATA, train=TRAIN)
 RECIPE = Recipe(
     student=NetworkSettings("digits_student"),
@@ -72,6 +75,29 @@ def test_views_grow_and_a_resumed_run_is_the_undisturbed_one(pictures: Path, tmp
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "broken")
     train(replace(RECIPE, train=replace(TRAIN, epochs=3)), tmp_path / "even", places(tmp_path))
     assert rows_of(tmp_path / "whole") != rows_of(tmp_path / "even")
+
+
+@pytest.mark.parametrize(("epoch", "size"), [(0, 6), (1, 12)])
+def test_cutmix_labels_by_the_pixels_of_the_epoch(epoch: int, size: int, pictures: Path, tmp_path: Path) -> None:
+    growing = replace(DATA, pictures=replace(DATA.pictures, sizes=((0, 6), (1, 12))))
+    mixed = Supply(replace(ALONE, data=growing, train=replace(TRAIN, cutmix=1.0)), *supplied(growing, pictures))
+    plain = Supply(replace(ALONE, data=growing), *supplied(growing, pictures))
+    (order,) = plain.orders([epoch], Supervised())
+    counted = 0
+    for one, cut in zip(plain.batches(order), mixed.batches(order), strict=True):
+        assert one.images[0].shape[-2:] == cut.images[0].shape[-2:] == (size, size)
+        assert one.target is not None
+        assert cut.target is not None
+        left = (one.images[0] == cut.images[0]).all(1).float().mean((1, 2))
+        apart = one.target != one.target.roll(1)  # elsewhere the label does not show the share
+        shares = cut.target.gather(1, one.target[:, None])[:, 0]
+        torch.testing.assert_close(shares[apart], left[apart])
+        counted += int((apart & (shares < 1)).sum())
+    assert counted > 0
+
+
+def supplied(data: DataSettings, pictures: Path) -> tuple[PictureSplits, Parallel]:
+    return load_pictures(data, pictures), on_cpu()
 
 
 @pytest.mark.parametrize("other", [{"data": {"all_strong": True}}, {"train": {"compile": True}}])
