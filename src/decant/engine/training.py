@@ -94,7 +94,8 @@ class Training:
         with own_random_state(parallel.device):
             refuse_sizes(recipe, self.distiller, splits.train)
         if parallel.world > 1:
-            self.distiller.across(AllProcesses())
+            unlabelled = len(self.supply.labelled) < splits.train.size
+            self.distiller.across(AllProcesses(), partly_labelled=unlabelled)
         if settings.sync_batchnorm:
             refuse_unsynchronised(self.distiller, parallel)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None
