@@ -26,6 +26,8 @@ class Batch:
         epoch: epochs completed when this batch is met; 0.0 at the first step, fractional inside an epoch.
         view_ids: number of each sample's view, one (N,) int64 tensor per tensor of ``images``; empty where views are
             not numbered.
+        labelled: how many samples of a process carry a label, (), float, the mean over processes and never 0; None
+            where ``target`` tells by itself.
     """
 
     images: tuple[Tensor, ...]
@@ -33,6 +35,7 @@ class Batch:
     index: Tensor
     epoch: float = 0.0
     view_ids: tuple[Tensor, ...] = ()
+    labelled: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,52 @@ def test_headers_are_read_once(pets: Path, tmp_path: Path) -> None:
     assert loaded(shards, cache=cache)[0].train.fingerprint() == first.train.fingerprint()
 
 
+def test_shards_alike_in_name_size_and_time_are_read_apart(pets: Path, tmp_path: Path) -> None:
+    picture = (pets / "train" / "cat" / "000.png").read_bytes()
+    root, cache = tmp_path / "alike", tmp_path / "cache"
+    for part, first in (("train", "cat"), ("val", "dog")):
+
+        def fill(tar: tarfile.TarFile, first: str = first) -> None:
+            for name in (first, "cat", "dog"):
+                add(tar, f"{name}/{first}.png", picture)
+
+        os.utime(shard(root / part / "000.tar", fill), ns=(1, 1))
+    paths = [root / part / "000.tar" for part in ("train", "val")]
+    assert len({(path.stat().st_size, path.stat().st_mtime_ns) for path in paths}) == 1
+    for path in paths:
+        assert index_shard(path, cache) == index_shard(path)
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["pets.TAR", "folder/pets.Tar"])
+def test_an_ending_in_capitals_is_one(name: str, pets: Path, tmp_path: Path) -> None:
+    def fill(tar: tarfile.TarFile) -> None:
+        for file in sorted((pets / "train").glob("*/*.png")):
+            add(tar, f"{file.parent.name}/{file.name}", file.read_bytes())
+
+    path = shard(tmp_path / name, fill)
+    splits, _ = loaded(path.parent if "folder" in name else path)
+    assert splits.train.classes == ("cat", "dog", "eel")
+    assert splits.train.size + splits.test.size == 14
+
+
+def test_classes_of_one_name_are_refused(pets: Path, tmp_path: Path) -> None:
+    picture = (pets / "train" / "cat" / "000.png").read_bytes()
+
+    def fill(tar: tarfile.TarFile) -> None:
+        for number in range(3):
+            add(tar, f"{number}.png", picture)
+            add(tar, f"{number}.cls", str(number).encode())
+
+    path = shard(tmp_path / "all.tar", fill)
+    names = tmp_path / "classes.txt"
+    names.write_text("crane\nowl\ncrane\n")
+    with pytest.raises(ValueError, match=r"classes\.txt calls several classes the same, .*: 'crane' is 0 and 2; give"):
+        find_pictures(path)
+    names.write_text("crane (bird)\nowl\ncrane (machine)\n\n\n")
+    assert find_pictures(path).labels == ("crane (bird)", "crane (machine)", "owl")
+
+
 def test_members_that_are_no_pictures_of_ours_are_refused_or_counted(pets: Path, tmp_path: Path) -> None:
     picture = (pets / "train" / "cat" / "000.png").read_bytes()
 

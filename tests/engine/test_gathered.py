@@ -12,7 +12,7 @@ from torch import Tensor
 
 import decant
 from decant.engine import AllProcesses, Distiller
-from decant.interfaces import Batch, Method, Outputs, Processes
+from decant.interfaces import UNLABELLED, Batch, Method, Outputs, Processes
 from engine.toy_methods import batch, network
 
 WORKER = """
@@ -24,12 +24,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from decant.engine import AllProcesses, Distiller
-from decant.interfaces import DataFacts
+from decant.interfaces import UNLABELLED, DataFacts
 from decant.methods import CRDSettings, NCKDSettings
 from decant.models import create
 
 METHODS = {
     "dkd": "dkd",
+    "dkd, partly labelled": "dkd",
+    "supervised, partly labelled": "supervised",
     "sp": "sp",
     "pkt": "pkt",
     "rkd": "rkd",
@@ -44,12 +46,14 @@ SIZE = 47  # odd, so that shares of a memory differ
 dist.init_process_group("gloo")
 among = AllProcesses()
 facts = DataFacts(SIZE, tuple("abcdef"), torch.arange(SIZE) % 6)
+# Of the first batch 4 and 6 samples keep their label, of the second 6 and none.
+hidden = (torch.arange(SIZE) % 8 < 3) | ((torch.arange(SIZE) >= 16) & (torch.arange(SIZE) % 2 == 1))
 
 
 def step(distiller, module, rows):
     index = torch.arange(SIZE)[rows]
     views = tuple(images[rows] + view for view in range(distiller.method.views))
-    result = module(views, facts.targets[index], index=index, epoch=300.0)
+    result = module(views, targets[index], index=index, epoch=300.0)
     result.loss.backward()
     gradients = {name: value.grad.clone() for name, value in distiller.named_parameters() if value.grad is not None}
     distiller.zero_grad()
@@ -57,6 +61,8 @@ def step(distiller, module, rows):
 
 
 for name, method in METHODS.items():
+    partly = name.endswith("partly labelled")
+    targets = facts.targets.masked_fill(hidden, UNLABELLED) if partly else facts.targets
     torch.manual_seed(7)
     images = torch.randn(SIZE, 1, 8, 8, dtype=torch.float64)
     student, teacher = (create(of, num_classes=6) for of in ("digits_student", "digits_teacher"))
@@ -65,7 +71,7 @@ for name, method in METHODS.items():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()  # statistics of a half are those of a half
     shared = copy.deepcopy(whole)
-    shared.across(among)
+    shared.across(among, partly_labelled=partly)
     wrapped = DistributedDataParallel(shared)
     worst = 0.0
     for start in (0, 16):
@@ -103,7 +109,7 @@ def test_half_a_batch_in_each_of_two_processes_is_the_whole_batch(tmp_path: Path
     environment = {**os.environ, "PYTHONPATH": str(Path(decant.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, str(tmp_path / "worker.py")], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("gradients within") == 10
+    assert done.stdout.count("gradients within") == 12
 
 
 class Twice:
@@ -174,6 +180,45 @@ def test_other_methods_see_their_own_part() -> None:
     ((student, _, seen),) = method.seen
     assert len(student.logits) == len(seen.index) == len(seen.images[0]) == 4
     assert method.among == []
+
+
+class Counted(Twice):
+    """Stands for two processes with so many labels together."""
+
+    def __init__(self, labels: int) -> None:
+        self.labels = labels
+
+    def total(self, values: Tensor) -> Tensor:
+        return torch.full_like(values, self.labels)
+
+
+@pytest.mark.parametrize("shown", [[0, 2, 4, 5], [0, 2, 4], []])
+def test_the_task_loss_of_two_processes_is_the_mean_over_the_labels_of_both(shown: list[int]) -> None:
+    images, target = batch(8)
+    hidden = torch.full_like(target, UNLABELLED)
+    hidden[shown] = target[shown]
+    whole = Distiller(network(5, 1), network(9, 2), "dkd").eval()
+    expected = whole(images, hidden, epoch=30.0)
+    expected.loss.backward()
+    parts = []
+    for rank in (0, 1):
+        part = Distiller(network(5, 1), network(9, 2), "dkd").eval()
+        part.across(Counted(len(shown)), partly_labelled=True)
+        result = part(images[rank::2], hidden[rank::2], epoch=30.0)
+        result.loss.backward()
+        parts.append((result, [value.grad for value in part.parameters()]))
+    hard = torch.stack([result.terms["hard"] for result, _ in parts]).mean()
+    torch.testing.assert_close(hard, expected.terms["hard"])
+    for value, *both in zip(whole.parameters(), *(gradients for _, gradients in parts), strict=True):
+        assert value.grad is not None
+        torch.testing.assert_close(torch.stack([each for each in both if each is not None]).mean(0), value.grad)
+
+
+def test_where_all_processes_have_as_many_labels_the_loss_is_to_the_bit_what_it_is_alone() -> None:
+    images, target = batch(6)
+    alone, among = (Distiller(network(5, 1), None, "supervised").eval() for _ in range(2))
+    among.across(Counted(12), partly_labelled=True)
+    assert torch.equal(alone(images, target).loss, among(images, target).loss)
 
 
 def test_without_a_group_there_are_no_processes_to_gather_from() -> None:

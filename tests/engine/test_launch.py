@@ -88,6 +88,14 @@ def test_methods_that_compare_samples_learn_what_they_do_in_one(tmp_path: Path, 
     same_curve(tmp_path / "one", tmp_path / "two")
 
 
+def test_samples_without_a_label_count_as_in_one(tmp_path: Path) -> None:
+    taught(tmp_path, images=128)
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("fake_pixels = 8", "fake_pixels = 8\nhidden_labels = 0.6"))
+    launched(1, tmp_path / "one", tmp_path / "recipe.toml")
+    launched(2, tmp_path / "two", tmp_path / "recipe.toml")
+    same_curve(tmp_path / "one", tmp_path / "two")
+
+
 @pytest.mark.parametrize("extra", ["", "ema = 0.9\naccumulate = 2\n"], ids=["plain", "ema and accumulate"])
 def test_divided_networks_learn_what_whole_ones_do(tmp_path: Path, extra: str) -> None:
     taught(tmp_path, images=128)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from command_line import Run
 from data.made_pictures import folder
@@ -15,6 +16,7 @@ from decant.engine import Places, load_student, train
 from decant.engine.judge import evaluate_run
 from decant.engine.multilabel_score import MultilabelScore, score_multilabel
 from decant.methods import BernoulliDKDSettings, BernoulliSettings, ComposedSettings, DKDSettings, SupervisedSettings
+from decant.models import create
 from decant.recipe import NetworkSettings, Recipe, TeacherSettings, TrainSettings, recipe_from_dict, recipe_to_dict
 from decant.report.model_card import model_card
 from engine.multilabel_pictures import CLASSES, lit_pictures
@@ -178,3 +180,14 @@ def test_the_commands(tmp_path: Path, decant: Run) -> None:
     assert "mean average precision over 3 classes" in card
     assert "if logit > 0" in card
     assert [each["probability"] for each in said["top"]] == pytest.approx(expected, abs=1e-5)
+
+
+def test_several_classes_of_the_teacher_for_one_are_refused(tmp_path: Path) -> None:
+    table, weights = lit_pictures(tmp_path / "lit"), tmp_path / "teacher.safetensors"
+    save_file(create("digits_teacher", num_classes=4, in_channels=3).state_dict(), weights)
+    names = (*CLASSES, "upper left")
+    settings = TeacherSettings(name="digits_teacher", weights=str(weights), classes=names)
+    train(replace(RECIPE, teacher=settings), tmp_path / "fewer", places(tmp_path, table))
+    renamed = replace(settings, rename={"upper left": "left"})
+    with pytest.raises(ValueError, match=r"makes 'left' of 'left' and 'upper left', but with task = \"multilabel\""):
+        train(replace(RECIPE, teacher=renamed), tmp_path / "run", places(tmp_path, table))

@@ -38,9 +38,9 @@ class Mixing:
 
     with lambda from Beta(a, a). Cutmix shows the partner j in a rectangle with 1 - lambda of the area instead, cut at
     the border, and lambda becomes the share of the pixels that are left. Where both are on, each sample gets one of
-    them with probability 1/2. The partner is the sample before it in the batch, for the first one the last. What is
-    drawn is a hash of (seed, epoch, position in the data set), and the order is one of (seed, epoch): nothing has a
-    state.
+    them with probability 1/2. The partner is the sample before it in the batch, for the first one the last; of several
+    processes each has batches of its own, so partners depend on their number. What is drawn is a hash of
+    (seed, epoch, position in the data set), and the order is one of (seed, epoch): nothing has a state.
 
     Source: Zhang, Cisse, Dauphin, Lopez-Paz, *mixup*, arXiv:1710.09412; Yun, Han, Oh, Chun, Choe, Yoo, *CutMix*,
     arXiv:1905.04899; Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, arXiv:1512.00567.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from decant.engine.distilled import Distilled, DistilledApart
-from decant.engine.gathered import gathered_batch, gathered_outputs
+from decant.engine.gathered import counted_batch, gathered_batch, gathered_outputs
 from decant.engine.shapes import dry_shapes, taps_of
 from decant.interfaces import Batch, BuildContext, DataFacts, Method, MethodSettings, Outputs, Processes
 from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings, divided_total, weighted_total
@@ -91,6 +91,7 @@ class Distiller(nn.Module):
         self._compiled_with: dict[str, Any] | None = None
         self._told = False
         self._processes: Processes | None = None
+        self._counting: Processes | None = None
         self._warms_up = method.weights(0.0) != method.weights(_LATE)
         self._student = Tapped(method.deployed(student), _chosen(method, names[0], "student"))
         # In a tuple, so that torch does not take it for a part of this module: not trained, not saved.
@@ -112,19 +113,23 @@ class Distiller(nn.Module):
         """The network to save and use after training: the one that is trained."""
         return self.student
 
-    def across(self, processes: Processes) -> None:
-        """Let a method that compares samples see the batch of all processes; others stay as they are.
+    def across(self, processes: Processes, *, partly_labelled: bool = False) -> None:
+        """Let a method that compares samples see the batch of all processes; others see their own part.
 
         To be called before the first step, and before the module is wrapped in DistributedDataParallel, which then
         leaves the method's buffers alone: they come to the same in every process. Batches must be of one size in all.
 
         Args:
             processes: :class:`decant.engine.AllProcesses`.
+            partly_labelled: whether some samples carry no label. Processes then tell each other in every step how many
+                do, so that the task's own loss is the average over the labelled samples of all.
         """
         if self.method.gather and processes.world > 1:
             self._processes = processes
             self.method.divide(processes)
             self._ddp_params_and_buffers_to_ignore = [f"method.{name}" for name, _ in self.method.named_buffers()]
+        elif partly_labelled and processes.world > 1:
+            self._counting = processes
 
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Show the method what the teacher says to the whole training set, once before the first step of a training.
@@ -239,7 +244,7 @@ class Distiller(nn.Module):
     def _seen(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> tuple[Outputs, Any, Batch]:
         """What the method sees: the batch as it is, or that of all processes."""
         if (among := self._processes) is None:
-            return student, teacher, batch
+            return student, teacher, batch if self._counting is None else counted_batch(batch, self._counting)
         taught = gathered_outputs(teacher, among) if teacher is not None else None
         return gathered_outputs(student, among), taught, gathered_batch(batch, among)
 

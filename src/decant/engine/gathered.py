@@ -1,10 +1,10 @@
-"""The batch of all processes, for methods that compare samples with each other."""
+"""What a process knows of the batch of all: the samples themselves, or how many of them carry a label."""
 
 from dataclasses import replace
 
 from torch import Tensor
 
-from decant.interfaces import Batch, Outputs, Processes
+from decant.interfaces import UNLABELLED, Batch, Outputs, Processes
 
 
 def gathered_outputs(outputs: Outputs, processes: Processes) -> Outputs:
@@ -20,3 +20,11 @@ def gathered_batch(batch: Batch, processes: Processes) -> Batch:
     """The samples of all processes, without their images, which are large and which no method on outputs reads."""
     target: Tensor | None = None if batch.target is None else processes.gather(batch.target)
     return replace(batch, images=(), target=target, index=processes.gather(batch.index), view_ids=())
+
+
+def counted_batch(batch: Batch, processes: Processes) -> Batch:
+    """The samples of this process, and how many of those of a process carry a label on average."""
+    if batch.target is None or batch.target.is_floating_point():
+        return batch
+    total = processes.total((batch.target != UNLABELLED).sum())
+    return replace(batch, labelled=total.clamp(min=1) / processes.world)

@@ -8,6 +8,7 @@ from decant.data import (
     EpochOrder,
     Images,
     Mixing,
+    PictureSet,
     PictureSplits,
     Splits,
     epoch_order,
@@ -81,6 +82,8 @@ class Supply:
 
     def _mixed(self, batches: Iterator[Batch], order: EpochOrder, start: int) -> Iterator[Batch]:
         height, width = self.images.shape[2:]
+        if isinstance(self.images, PictureSet):  # whose views may grow with the epoch
+            height = width = self.images.settings.training_size(order.epoch)
         mixes = self._mixing.draw(order, height, width)
         for step, batch in enumerate(batches, start):
             yield self._mixing(batch, mixes, order.part(step))

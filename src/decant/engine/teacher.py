@@ -14,6 +14,7 @@ from decant.engine.checkpoint import read_about
 from decant.engine.context import build_context, named_taps
 from decant.models import (
     AveragedTeachers,
+    ClassMap,
     Sight,
     classes_of,
     folded_classes,
@@ -138,9 +139,14 @@ def alike(
         images: the training set.
         names: its classes.
         kept: what its file says that it was trained to see.
+
+    Raises:
+        ValueError: classes that it does not know; several of its classes for one, where each is a yes/no question.
     """
     here, there = sight_of(images), _sight(settings, images, kept)
     mapped = map_classes(names, images.classes, settings.rename)
+    if images.target.ndim == 2:  # any number of classes to a sample
+        _refuse_several_to_one(mapped, names, images.classes)
     network = resighted(teacher.network, here, there)
     notes = [f"sees {_words(there)}, its student {_words(here)}"] if network is not teacher.network else []
     network = folded_classes(network, mapped, len(images.classes))
@@ -152,6 +158,18 @@ def alike(
         return teacher
     asked = hashlib.sha256(repr((teacher.sha256, there, mapped.owner)).encode()).hexdigest()
     return replace(teacher, network=network, sha256=asked, top1=None, notes=tuple(notes))
+
+
+def _refuse_several_to_one(mapped: ClassMap, theirs: Sequence[str], ours: Sequence[str]) -> None:
+    """Folded logits are those of classes that exclude each other, which the answers to yes/no questions do not."""
+    for place, name in enumerate(ours):
+        several = [theirs[k] for k, into in enumerate(mapped.owner) if into == place]
+        if len(several) > 1:
+            raise ValueError(
+                f"teacher.rename makes {name!r} of {' and '.join(map(repr, several))}, but with task = "
+                '"multilabel" each class of the teacher is a question of its own, whose answers do not add up: give '
+                "each class one of the teacher's"
+            )
 
 
 def averaged(teachers: Sequence[Teacher], weights: Sequence[float]) -> Teacher:

@@ -34,7 +34,7 @@ from decant.engine.record import finished
 from decant.engine.supply import Supply
 from decant.engine.tabled_teacher import TabledTeacher, open_table
 from decant.engine.teacher import Teacher, teacher_folder, untrained
-from decant.engine.unfit import refuse_unfit
+from decant.engine.unfit import refuse_sizes, refuse_unfit
 from decant.interfaces import Batch, Method
 from decant.models import Folded, fold_batchnorm
 from decant.recipe import DOTSettings, Recipe
@@ -91,8 +91,11 @@ class Training:
             folded = copy.deepcopy(network)  # other runs share the teacher, whole
         self.distiller = Distiller(student, folded, method, student_taps=self._taps[0], teacher_taps=self._taps[1])
         self.distiller.to(parallel.device).to(memory_format=self.layout)
+        with own_random_state(parallel.device):
+            refuse_sizes(recipe, self.distiller, splits.train)
         if parallel.world > 1:
-            self.distiller.across(AllProcesses())
+            unlabelled = len(self.supply.labelled) < splits.train.size
+            self.distiller.across(AllProcesses(), partly_labelled=unlabelled)
         if settings.sync_batchnorm:
             refuse_unsynchronised(self.distiller, parallel)
         self.average = MovingAverage(self.distiller.copy(), settings.ema) if settings.ema is not None else None

@@ -11,8 +11,9 @@ def hard_loss(student: Outputs, batch: Batch, weight: float = 1.0) -> Tensor:
     """Cross-entropy of the student's logits with the labels, in nats, averaged over the samples that carry one.
 
     Labels may be class indices (N,), ``UNLABELLED`` for a sample without one, or probabilities (N, C); where no sample
-    of the batch carries one, the loss is 0. ``weight`` does not scale the result: it says whether the term will count
-    at all, so that a target of None is fine (and the term 0) where it does not.
+    of the batch carries one, the loss is 0. With ``batch.labelled`` the sum over samples is divided by that instead, so
+    that the mean over processes is the average over the samples of all of them. ``weight`` does not scale the result:
+    it says whether the term will count at all, so that a target of None is fine (and the term 0) where it does not.
 
     Raises:
         ValueError: the batch has no labels although the term counts.
@@ -27,8 +28,11 @@ def hard_loss(student: Outputs, batch: Batch, weight: float = 1.0) -> Tensor:
     if batch.target.is_floating_point():
         return F.cross_entropy(student.logits, batch.target)
     # The mean of no sample at all is NaN, in its gradient too: such a batch gets some classes and counts 0 times.
-    none = (batch.target == UNLABELLED).all()
-    return F.cross_entropy(student.logits, batch.target.masked_fill(none, 0), ignore_index=UNLABELLED) * ~none
+    carry = batch.target != UNLABELLED
+    none = ~carry.any()
+    loss = F.cross_entropy(student.logits, batch.target.masked_fill(none, 0), ignore_index=UNLABELLED) * ~none
+    # As a factor, which is exactly 1 where all processes have as many labels.
+    return loss if batch.labelled is None else loss * (carry.sum() / batch.labelled).to(loss.dtype)
 
 
 def taught_target(teacher: Tensor, batch: Batch) -> Tensor | None:

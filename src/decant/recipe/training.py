@@ -111,7 +111,8 @@ class TrainSettings:
     batch_size: int = 64
     """Samples per forward pass, over all processes."""
     accumulate: int = 1
-    """Batches whose gradients are averaged into one optimiser step; a shorter tail of an epoch makes a step too."""
+    """Batches whose gradients are averaged into one optimiser step; a shorter tail of an epoch makes a step too.
+    Each batch has its own loss: where few samples carry a label, that averages over those of one batch at a time."""
     learning_rate: float = 0.05
     momentum: float = 0.9
     nesterov: bool = False

@@ -36,7 +36,8 @@ def list_shards(root: Path, cache: Path | None = None) -> Listing:
         cache: folder where what the headers say is kept.
 
     Raises:
-        ValueError: a compressed shard; a part for some shards only; a number that ``classes.txt`` has no line for.
+        ValueError: a compressed shard; a part for some shards only; a number that ``classes.txt`` has no line for, or
+            two numbers that it calls the same.
     """
     shards = [root] if root.is_file() else _shards(root)
     folder = root.parent if root.is_file() else root
@@ -66,7 +67,8 @@ def list_shards(root: Path, cache: Path | None = None) -> Listing:
 
 def _shards(folder: Path) -> list[Path]:
     places = [folder, *(folder / name for name in PARTS)]
-    return sorted(path for place in places for path in place.glob("*.tar") if path.is_file())
+    found = (path for place in places if place.is_dir() for path in place.iterdir())
+    return sorted(path for path in found if path.suffix.lower() == ".tar" and path.is_file())
 
 
 def _part(path: Path) -> str | None:
@@ -92,4 +94,13 @@ def class_names(labels: Set[str], file: Path | None) -> dict[str, str]:
     lines = [unicodedata.normalize("NFC", line.strip()) for line in file.read_text(encoding="utf-8").splitlines()]
     if beyond := sorted(int(label) for label in labels if int(label) >= len(lines)):
         raise ValueError(f"{file} has {len(lines)} lines, but there is a class {beyond[0]}, which begins at 0")
+    lines_of: dict[str, list[int]] = {}
+    for number in sorted({int(label) for label in labels}):
+        lines_of.setdefault(lines[number], []).append(number)
+    if repeated := {name: numbers for name, numbers in lines_of.items() if len(numbers) > 1}:
+        told = "; ".join(f"{name!r} is {' and '.join(map(str, numbers))}" for name, numbers in repeated.items())
+        raise ValueError(
+            f"{file} calls several classes the same, counted from 0: {told}; give each a name of its own, such as "
+            "'crane (bird)' and 'crane (machine)'"
+        )
     return {label: lines[int(label)] for label in labels}

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from decant.data.pictures.decode import SUFFIXES
 
-_PLACE = re.compile(r"(.+?\.tar):(\d+):(\d+):")
+_PLACE = re.compile(r"(.+?\.tar):(\d+):(\d+):", re.IGNORECASE)
 _LONGEST_LABEL = 2**16
 _BLOCK = 512
 
@@ -75,13 +75,14 @@ def index_shard(path: Path, cache: Path | None = None) -> Shard:
 
     Args:
         path: an uncompressed tar file.
-        cache: folder where the finding is kept, by the file's name, size and time; None keeps nothing.
+        cache: folder where the finding is kept, by the file's full path, size and time; None keeps nothing.
 
     Raises:
         ValueError: a compressed file, or none of tar's.
     """
     facts = path.stat()
-    key = hashlib.sha256(repr((path.name, facts.st_size, facts.st_mtime_ns)).encode()).hexdigest()[:24]
+    # The whole path: shards of two folders may be alike in name, size and time.
+    key = hashlib.sha256(repr((str(path.resolve()), facts.st_size, facts.st_mtime_ns)).encode()).hexdigest()[:24]
     kept = cache / f"shard-{key}.json" if cache is not None else None
     if kept is not None and kept.is_file():
         values = json.loads(kept.read_text(encoding="utf-8"))
