@@ -12,7 +12,6 @@ from command_line import Run
 from data.made_pictures import folder
 from decant.data import DataSettings, PictureSettings, load_pictures
 from decant.engine import Places, load_student, train
-from decant.engine.compare import compare
 from decant.engine.judge import evaluate_run
 from decant.engine.multilabel_score import MultilabelScore, score_multilabel
 from decant.methods import BernoulliDKDSettings, BernoulliSettings, ComposedSettings, DKDSettings, SupervisedSettings
@@ -148,12 +147,10 @@ def test_what_the_task_does_not_have_is_refused(change: dict[str, Any], message:
         replace(RECIPE, **change)
 
 
-def test_a_recipe_of_it_is_read_as_strictly_as_any(tmp_path: Path) -> None:
+def test_a_recipe_of_it_is_read_as_strictly_as_any() -> None:
     assert recipe_from_dict(recipe_to_dict(RECIPE)) == RECIPE
     with pytest.raises(ValueError, match=r"method.alpa: no such setting; did you mean 'alpha'"):
         recipe_from_dict({**recipe_to_dict(RECIPE), "method": {"name": "bernoulli_dkd", "alpa": 1.0}})
-    with pytest.raises(ValueError, match='comparisons are of top-1, which task = "multilabel" has none of'):
-        compare(RECIPE, ["bernoulli"], 1, tmp_path / "out", places(tmp_path, tmp_path))
 
 
 def test_the_commands(tmp_path: Path, decant: Run) -> None:

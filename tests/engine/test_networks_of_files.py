@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.made_pictures import folder as picture_folder
-from decant.engine import Places, train
+from decant.engine import Places, load_student, train
 from decant.engine.judge import evaluate_run
 from decant.engine.own_pictures import Wanted, distill_pictures
 from decant.engine.teacher import teacher_folder
@@ -136,3 +136,10 @@ def test_distill_takes_them(code: Path, tmp_path: Path) -> None:
     assert recipe["student"]["name"] == "nets.py:student"
     assert recipe["teacher"]["recipe"]["student"]["options"] == {"width": 12}
     assert (made.runs / "dkd" / "seed-0" / "nets.py").read_text() == CODE
+    student = load_student(out, trust_code=True)
+    assert student.classes == ("cat", "dog")
+    distill_pictures(replace(wanted, trust_code=True, changes=changes), out, places)
+    (out / "nets.py").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"nets\.py is other code than that of the student"):
+        distill_pictures(replace(wanted, trust_code=True, changes=changes), out, places)
+    assert (out / "nets.py").read_text() == "mine"

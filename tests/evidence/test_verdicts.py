@@ -1,8 +1,9 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from decant.evidence import Claim, Interval, MethodResult, Verdict, describe_difference, verdict
+from decant.evidence import Claim, Comparison, Interval, MethodResult, Verdict, describe_difference, verdict
 from decant.evidence.metric import METRICS
 from evidence.invented import DKD, KD_MATCHED, TEACHER, comparison, result, tuned
 
@@ -275,3 +276,22 @@ def test_a_teacher_no_better_than_its_students_is_told_of(top1: float | None, to
         teachers=({**TEACHER, "top1": top1},),
     )
     assert any("no better than its students" in line for line in verdict(compared).lines) == told
+
+
+def test_several_classes_to_a_picture_have_methods_of_their_own() -> None:
+    metric = METRICS["multilabel"]
+    alone = result("bernoulli", WORSE, method="bernoulli")
+    alone = replace(alone, teachers=dict.fromkeys(alone.last))
+    control = result("bernoulli_kd-matched", WORSE, {"weight": 1.0}, method="bernoulli_kd")
+    dkd = result("bernoulli_dkd", BETTER, {"alpha": 4.0, "beta": 1.0})
+    all_of_them = Comparison((alone, control, dkd), alone.name, control.name, "test", 1, {}, {}, metric=metric)
+    claims = verdict(all_of_them).claims
+    assert [(claim.kind, claim.method, claim.outcome) for claim in claims][1:] == [
+        ("distillation", "bernoulli_dkd", "helped"),
+        ("decoupling", "bernoulli_dkd", "no verdict"),
+    ]
+    assert "was tuned in this comparison; the weights of one may only happen to be" in claims[2].text
+    lone = verdict(Comparison((dkd,), None, None, "test", 1, {}, {}, metric=metric)).claims
+    assert "(bernoulli)" in lone[0].text
+    assert "no control, bernoulli_kd with its weight matched" in lone[1].text
+    assert "(bernoulli_kd-matched)" in lone[1].text

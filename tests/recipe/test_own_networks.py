@@ -13,6 +13,7 @@ from decant.recipe import (
     RecipeError,
     TeacherSettings,
     code_files,
+    is_own,
     load_recipe,
     named_code,
     network_named,
@@ -68,6 +69,21 @@ def marker(tmp_path: Path) -> Path:
 @pytest.fixture
 def code(tmp_path: Path, marker: Path) -> Path:
     return write(tmp_path / "net.py", CODE.format(marker=marker))
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("net.py:make", True),
+        ("folder/net.py:make", True),
+        ("net.py", True),
+        ("timm/regnety_040.pycls_in1k", False),
+        ("resnet20", False),
+        (None, False),
+    ],
+)
+def test_which_names_are_files(name: str | None, own: bool) -> None:
+    assert is_own(name) is own
 
 
 def recipe_file(code: Path, name: str = "net.py:make", settings: str = "") -> Path:

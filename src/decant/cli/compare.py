@@ -11,6 +11,7 @@ from decant.cli.comparing import Asked, compare_and_write, names_of
 from decant.cli.options import (
     DATA,
     METHODS_TO_COMPARE,
+    MULTILABEL_TO_COMPARE,
     TEACHERS,
     CacheOption,
     DataOption,
@@ -36,7 +37,10 @@ from decant.cli.recipe_names import recipe_name
 
 def compare(
     recipe: RecipeArgument,
-    methods: Annotated[str, typer.Option("--methods", help="Comma-separated names.")] = METHODS_TO_COMPARE,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help=f"Comma-separated names. [default: {METHODS_TO_COMPARE}, or the task's own]"),
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 5,
     changes: SetOption = None,
     out: OutOption = None,
@@ -66,6 +70,8 @@ def compare(
     else:
         settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
         refuse_unused(unlabelled, settings.data.unlabelled)
+    if methods is None:
+        methods = MULTILABEL_TO_COMPARE if settings.task == "multilabel" else METHODS_TO_COMPARE
     use_threads(threads)
     # As typed, so that it can be typed again; but a page that is kept holds no path of one machine.
     named = recipe if path == Path(recipe) and not path.is_absolute() else recipe_name(path)

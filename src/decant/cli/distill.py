@@ -64,6 +64,7 @@ def distill(
     from decant.engine.own_pictures import Wanted, distill_pictures
     from decant.engine.progress import reporter_for
     from decant.evidence import verdict
+    from decant.recipe import is_own
     from decant.report import comparison_table, write_comparison
     from decant.report.model_card import write_card
 
@@ -96,7 +97,8 @@ def distill(
         unlabelled=unlabelled,
     )
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
-    command = f"decant distill PICTURES --teacher {teacher} --student {student}"
+    names = [Path(name).name if is_own(name) else name for name in (teacher, student)]  # no path of this machine
+    command = f"decant distill PICTURES --teacher {names[0]} --student {names[1]}" + " --trust-code" * trust_code
     command += " --unlabelled FOLDER" if unlabelled is not None else ""
     write_comparison(made.comparison, made.runs, command=command)
     if not write_card(out, command=command, comparison=made.comparison):

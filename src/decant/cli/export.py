@@ -7,12 +7,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from decant.cli.options import DATA, TEACHERS, DataOption, DownloadOption, ThreadsOption, use_threads
+from decant.cli.options import DATA, TEACHERS, DataOption, DownloadOption, ThreadsOption, TrustOption, use_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from decant.engine import LoadedStudent
+    from decant.engine import LoadedStudent, Places
 
 
 def export(
@@ -30,20 +30,24 @@ def export(
     data: DataOption = DATA,
     download: DownloadOption = False,
     threads: ThreadsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Write a student for other runtimes, once it was found to do the same on real pictures; timed on the CPU."""
-    from decant.engine import load_student
+    from decant.engine import Places, load_student
     from decant.engine.export import export_student, refuse_foreign
     from decant.engine.export_formats import EXPORT_FORMATS
     from decant.engine.student_file import student_path
 
     use_threads(threads)
-    file, loaded = student_path(student), load_student(student)
+    file, loaded = student_path(student), load_student(student, trust_code=trust_code)
     if kind not in EXPORT_FORMATS:
         raise ValueError(f"there is no format {kind!r}; there are: {', '.join(EXPORT_FORMATS)}")
     out = out or file.with_suffix(EXPORT_FORMATS[kind].suffix)
     refuse_foreign(out, out.with_name(out.name + ".json"))  # before pictures are read
-    images = _from_files(loaded, pictures, count) if pictures else _from_run(student, data, download, count)
+    if pictures:
+        images = _from_files(loaded, pictures, count)
+    else:
+        images = _from_run(student, Places(TEACHERS, data, "cpu", download), count, trust_code)
     made = export_student(loaded, images, out, kind=kind, tolerance=tolerance)
     agreement, console = made.agreement, Console()
     console.print(
@@ -77,17 +81,17 @@ def _from_files(student: "LoadedStudent", place: Path, count: int) -> "Tensor":
     return torch.stack(read)
 
 
-def _from_run(run: Path, data: Path, download: bool, count: int) -> "Tensor":
+def _from_run(run: Path, places: "Places", count: int, trust_code: bool) -> "Tensor":
     import torch
 
     from decant.data import plain_batches
-    from decant.engine import Places, load_data
+    from decant.engine import load_data
     from decant.recipe import load_recipe
 
     recipe = run / "recipe.json"
     if not recipe.is_file():
         raise ValueError(f"{run} names no data: give pictures to check with, --pictures FOLDER")
-    test = load_data(load_recipe(recipe), Places(TEACHERS, data, "cpu", download)).test
+    test = load_data(load_recipe(recipe, trust_code=trust_code), places).test
     index = torch.tensor(_spread(test.size, count))
     (batch,) = plain_batches(test.subset(index, test.name), count)
     return batch.images[0]

@@ -50,6 +50,8 @@ TrackOption = Annotated[
 
 METHODS_TO_COMPARE = "supervised,kd,kd-matched,dkd"
 """The question that Decant is about: does distillation help, and does decoupling?"""
+MULTILABEL_TO_COMPARE = "bernoulli,bernoulli_kd,bernoulli_kd-matched,bernoulli_dkd"
+"""The same of any number of classes to a picture."""
 
 TEACHERS, DATA = Path("runs/teachers"), Path("data")
 """Defaults of --teachers and --data."""

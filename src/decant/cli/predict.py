@@ -13,7 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from decant.cli import detection
-from decant.cli.options import DATA, TEACHERS, DeviceOption, ThreadsOption, WorkersOption, use_threads, workers_of
+from decant.cli.options import (
+    DATA,
+    TEACHERS,
+    DeviceOption,
+    ThreadsOption,
+    TrustOption,
+    WorkersOption,
+    use_threads,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from decant.engine.classify import Answer
@@ -39,6 +48,7 @@ def predict(
         Path, typer.Option("--teachers", help="Of a detector: where trained teachers are kept.")
     ] = TEACHERS,
     data: Annotated[Path, typer.Option("--data", help="Of a detector: folder of the data sets on disk.")] = DATA,
+    trust_code: TrustOption = False,
 ) -> None:
     """What a trained student says of pictures: the likeliest classes; of a detector, boxes drawn beside its teacher's.
 
@@ -61,7 +71,7 @@ def predict(
     from decant.engine import load_student
     from decant.engine.classify import classify, find_pictures
 
-    loaded, found = load_student(student), find_pictures(pictures)
+    loaded, found = load_student(student, trust_code=trust_code), find_pictures(pictures)
     answers = classify(loaded, found, top=top, batch_size=batch, device=device, workers=workers_of(workers))
     if as_json:
         broken = _print_json(list(answers))

@@ -62,15 +62,18 @@ def _settings() -> Table:
     import inspect
 
     from decant.methods import METHODS, MULTILABEL_METHODS
-    from decant.recipe import KD_MATCHED
+    from decant.recipe import ROLES
 
     table = Table("method", "settings (defaults)", "what it is", title="Settings of methods")
     for name, settings in (METHODS | MULTILABEL_METHODS).items():
         values = {field: value for field, value in vars(settings()).items() if field != "name"}
         summary = (inspect.getdoc(inspect.getmodule(settings)) or "").partition("\n")[0]
         table.add_row(name, ", ".join(f"{field} {value}" for field, value in values.items()) or "-", summary)
-    derived = "only in comparisons: kd with the settings that dkd has too, weight = beta unless tuned"
-    table.add_row(KD_MATCHED, derived, "The weight-matched control, without which nothing is said about decoupling.")
+    for roles in ROLES.values():
+        matched, decoupled = roles.matched.name, roles.decoupled.name
+        derived = f"only in comparisons: {matched} with the settings that {decoupled} has too, weight = {roles.weight}"
+        what = "The weight-matched control, without which nothing is said about decoupling."
+        table.add_row(roles.control, f"{derived} unless tuned", what)
     return table
 
 

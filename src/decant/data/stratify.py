@@ -34,7 +34,8 @@ def cut_training_set(whole: Set, settings: DataSettings) -> tuple[Set, Set | Non
     """What is trained on, and what is held out for tuning (None where ``settings.validation`` is 0).
 
     Of each class, in an order shuffled by ``settings.split_seed``, the first round(validation x n) images are held
-    out and the next ``train_per_class`` (None: all the rest) are trained on. Both keep the order of ``whole``.
+    out and the next ``train_per_class`` (None: all the rest) are trained on. Both keep the order of ``whole``. Where an
+    image has any number of classes, with targets (N, C), they are drawn from all images at once.
 
     Raises:
         ValueError: a class that has too few images.
@@ -42,6 +43,8 @@ def cut_training_set(whole: Set, settings: DataSettings) -> tuple[Set, Set | Non
     if settings.validation == 0 and settings.train_per_class is None:
         return whole, None
     target = whole.target.cpu()
+    if target.ndim == 2:
+        return _cut_of_several(whole, target, settings)
     count = target.bincount(minlength=len(whole.classes))
     held_out = (count * settings.validation).round().to(torch.int64)
     left = count - held_out
@@ -54,6 +57,25 @@ def cut_training_set(whole: Set, settings: DataSettings) -> tuple[Set, Set | Non
         return trained, None
     name = f"{whole.name.removesuffix('/train')}/validation"
     return trained, whole.subset((rank < 0).nonzero()[:, 0].to(whole.device), name)
+
+
+def _cut_of_several(whole: Set, target: torch.Tensor, settings: DataSettings) -> tuple[Set, Set]:
+    held_out = round(settings.validation * whole.size)
+    rank = counter_hash(settings.split_seed, "split", torch.arange(whole.size, device="cpu")).argsort().argsort()
+    trained, held = ((rank >= held_out).nonzero()[:, 0], (rank < held_out).nonzero()[:, 0])
+    if lost := [name for name, left in zip(whole.classes, target[trained].sum(0).tolist(), strict=True) if not left]:
+        raise ValueError(
+            f"{whole.name}: validation = {settings.validation} leaves no image of class {lost[0]!r} to train on; take "
+            "another data.split_seed, a smaller share, or name the parts in a column split"
+        )
+    has = target[held] > 0.5
+    if not bool((has.any(0) & ~has.all(0)).any()):
+        raise ValueError(
+            f"{whole.name}: validation = {settings.validation} takes {held_out} of {whole.size} images, among which no "
+            "class is had by some and not by others, so nothing could be judged; take a larger share"
+        )
+    name = f"{whole.name.removesuffix('/train')}/validation"
+    return whole.subset(trained.to(whole.device), whole.name), whole.subset(held.to(whole.device), name)
 
 
 def _require_enough(

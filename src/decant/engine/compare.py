@@ -19,7 +19,7 @@ from decant.engine.supply import Supply
 from decant.engine.teacher import Teacher
 from decant.engine.training import Training, own_random_state, refuse_early
 from decant.evidence import Comparison, Run, Tuning, compare_runs, mean_std, read_run
-from decant.recipe import KD_MATCHED, AnyRecipe, Recipe, recipe_to_dict
+from decant.recipe import AnyRecipe, Recipe, recipe_to_dict
 
 COMPARED_FILE = "compared.json"
 """The recipe of a comparison, in its folder; the runs below have recipes of their own."""
@@ -43,7 +43,8 @@ def compare(
 
     Args:
         recipe: data, networks and training that all share; ``recipe.compare`` says how methods are set and tuned.
-        names: methods by name; "kd-matched" is classical distillation with DKD's warm-up and a weight of its own.
+        names: methods by name; "kd-matched" is classical distillation with DKD's warm-up and a weight of its own, as
+            is "bernoulli_kd-matched" with that of bernoulli_dkd.
         seeds: how many, counted from the recipe's.
         out: a folder for all runs.
         places: teachers, data and device on this machine.
@@ -55,10 +56,6 @@ def compare(
         FileExistsError: ``out`` holds something else.
         ValueError: methods that cannot be compared fairly, see :class:`decant.engine.plan.Plan`.
     """
-    if recipe.task != "classification":
-        raise ValueError(
-            f'comparisons are of top-1, which task = "{recipe.task}" has none of; train its runs one by one'
-        )
     plan = Plan(recipe, names, seeds, out)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     reporter = reporter if reporter is not None and parallel.main else Reporter()
@@ -80,7 +77,8 @@ def compare(
         for name in names:
             chosen = tunings[name].chosen if name in tunings else None
             runs[name].append(bench.run(plan.shown(name, seed, chosen)))
-    return compare_runs(runs, control=KD_MATCHED, baseline="supervised", tuning=tunings, notes=_notes(recipe))
+    roles = plan.roles
+    return compare_runs(runs, control=roles.control, baseline=roles.baseline.name, tuning=tunings, notes=_notes(recipe))
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class _Bench:
 
 def _tune(plan: Plan, name: str, bench: _Bench) -> Tuning:
     candidates = plan.tuning(name)
-    scores = {value: mean_std([bench.run(run).last_top1 for run in runs]).mean for value, runs in candidates.items()}
+    scores = {value: mean_std([bench.run(run).last_score for run in runs]).mean for value, runs in candidates.items()}
     chosen = max(scores, key=lambda value: scores[value])
     bench.reporter.say(f"{name}: {plan.parameter(name)} = {chosen:g} was best on the validation images")
     seeds = tuple(run.recipe.seed for run in candidates[chosen])

@@ -1,7 +1,7 @@
 """From a folder of pictures to a distilled student and an honest comparison: the steps of `decant distill`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from decant.recipe import (
     Recipe,
     TeacherSettings,
     TrainSettings,
+    code_files,
     method_settings,
     network_named,
     with_changes,
@@ -117,10 +118,12 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         ValueError: pictures, networks or settings that cannot be used.
     """
     reporter = reporter or Reporter()
-    _refuse_folder(out, places.data)
+    alone_recipe = _student_recipe(wanted)
+    code = code_files(alone_recipe.student)
+    _refuse_folder(out, places.data, code)
     runs = out / "runs"
     reporter.say("1 of 4: the pictures")
-    splits = load_data(_student_recipe(wanted), places, reporter)
+    splits = load_data(alone_recipe, places, reporter)
     if not isinstance(splits, PictureSplits):
         raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
     reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
@@ -146,6 +149,8 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
     if wanted.control and wanted.seeds == 1:
         difference = _difference(recipe, plan, splits, places)
     student = out / STUDENT_FILE
+    for name, content in code.items():  # the student is of no use without it
+        write_atomically(out / name, partial(Path.write_bytes, data=content))
     write_atomically(student, partial(copyfile, folders[-1] / STUDENT_FILE))
     return OwnPictures(comparison, student, runs, difference)
 
@@ -209,13 +214,18 @@ def _data(wanted: Wanted, network: str, pretrained: bool) -> DataSettings:
     return DataSettings(name="pictures", pictures=pictures)
 
 
-def _refuse_folder(out: Path, pictures: Path | None) -> None:
+def _refuse_folder(out: Path, pictures: Path | None, code: Mapping[str, bytes]) -> None:
     if pictures is not None and out.resolve().is_relative_to(pictures.resolve()):
         raise ValueError(f"{out} is inside the pictures, where nothing is written; give a folder elsewhere with --out")
     if not out.exists():
         return
     present = [entry.name for entry in out.iterdir()] if out.is_dir() else [out.name]
-    ours = {"runs", "teachers", CARD_FILE}  # and what was exported beside the student
+    for name, content in code.items():
+        if (out / name).is_file() and (out / name).read_bytes() != content:
+            raise FileExistsError(
+                f"{out / name} is other code than that of the student; give another folder with --out"
+            )
+    ours = {"runs", "teachers", CARD_FILE, *code}  # and what was exported beside the student
     if strangers := sorted(name for name in present if name not in ours and not name.startswith("student.")):
         raise FileExistsError(
             f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"

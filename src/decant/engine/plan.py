@@ -7,8 +7,7 @@ from typing import Protocol
 
 from decant.engine.teacher import Kept
 from decant.interfaces import MethodSettings
-from decant.methods import DKDSettings, KDSettings, SupervisedSettings
-from decant.recipe import KD_MATCHED, AnyRecipe, OptimizerSettings, Recipe, method_settings, with_candidate
+from decant.recipe import ROLES, AnyRecipe, OptimizerSettings, Recipe, method_settings, with_candidate
 
 FIRST_TUNING_SEED = 1000
 """Tuning seeds count from here, shown seeds from the recipe's: they never meet."""
@@ -96,12 +95,15 @@ class Plan:
         last = recipe.seed + seeds - 1
         if last >= FIRST_TUNING_SEED and recipe.compare.tune:
             raise ValueError(f"seeds from {FIRST_TUNING_SEED} on are for tuning; got {recipe.seed} to {last}")
-        if recipe.teacher is None and any(name != "supervised" for name in names):
+        self.roles = ROLES[recipe.task]
+        if recipe.teacher is None and any(name != self.roles.baseline.name for name in names):
             raise ValueError(f"{', '.join(names)}: these methods learn from a teacher, but the recipe has none")
         self.recipe, self.names, self.out = recipe, tuple(names), out
         self.seeds = range(recipe.seed, last + 1)
         self.settings = {name: method_settings(name, recipe.method, recipe.compare) for name in names}
         self.tuned = {name: recipe.compare.tune[name] for name in names if name in recipe.compare.tune}
+        for settings in self.settings.values():
+            replace(recipe, method=settings)  # refuses a method of another task
         self._check_roles()
 
     @property
@@ -155,22 +157,26 @@ class Plan:
         return self.recipe.compare.optimizers.get(name, self.recipe.train.optimizer)
 
     def _check_roles(self) -> None:
-        supervised, control, dkd = (self.settings.get(name) for name in ("supervised", KD_MATCHED, "dkd"))
-        if supervised is not None and not isinstance(supervised, SupervisedSettings):
-            raise ValueError(f"compare.methods.supervised is the baseline without a teacher, got {supervised}")
+        roles = self.roles
+        alone, matched, named = roles.baseline.name, roles.control, roles.decoupled.name
+        baseline, control, dkd = (self.settings.get(name) for name in (alone, matched, named))
+        if baseline is not None and not isinstance(baseline, roles.baseline):
+            raise ValueError(f"compare.methods.{alone} is the baseline without a teacher, got {baseline}")
         if control is None:
             return
-        if not isinstance(control, KDSettings):
-            raise ValueError(f"compare.methods.{KD_MATCHED} must be kd, the weight-matched control, got {control}")
-        if not isinstance(dkd, DKDSettings):
+        if not isinstance(control, roles.matched):
+            raise ValueError(
+                f"compare.methods.{matched} must be {roles.matched.name}, the weight-matched control, got {control}"
+            )
+        if not isinstance(dkd, roles.decoupled):
             return
-        for shared in ("task_weight", "temperature", "warmup", "standardise"):
+        for shared in roles.shared:
             here, there = getattr(control, shared), getattr(dkd, shared)
             if here != there:
-                raise ValueError(f"{KD_MATCHED} must share dkd's {shared} to be a control; got {here} and {there}")
-        if self._optimizer(KD_MATCHED) != self._optimizer("dkd"):
-            raise ValueError(f"{KD_MATCHED} must have dkd's optimiser to be a control; compare.optimizers differ")
-        if (KD_MATCHED in self.tuned) != ("dkd" in self.tuned):
+                raise ValueError(f"{matched} must share {named}'s {shared} to be a control; got {here} and {there}")
+        if self._optimizer(matched) != self._optimizer(named):
+            raise ValueError(f"{matched} must have {named}'s optimiser to be a control; compare.optimizers differ")
+        if (matched in self.tuned) != (named in self.tuned):
             raise ValueError(
-                f"compare.tune names only one of dkd and {KD_MATCHED}: tuning is on equal terms, so name both or none"
+                f"compare.tune names only one of {named} and {matched}: tuning is on equal terms, so name both or none"
             )

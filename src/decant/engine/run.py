@@ -112,6 +112,7 @@ def find_teacher(
     if recipe.task == "multilabel":
         parallel = Parallel(device=places.device, precision=recipe.train.precision)
         measured = evaluate_multilabel(teacher.network.to(parallel.device), splits.test, parallel)
+        teacher = replace(teacher, map=measured.map)
         reporter.say(f"teacher {teacher.name}: {recipe.metric_name} {measured.map:.2f} on test")
     elif teacher.top1 is None:  # a file may hold anything: untrained weights, or those of another normalisation
         parallel = Parallel(device=places.device, precision=recipe.train.precision)

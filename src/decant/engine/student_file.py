@@ -10,6 +10,7 @@ from torch import nn
 from decant.data import Images, PictureSet, Preprocess, preprocess_from
 from decant.engine.checkpoint import STUDENT_FILE, read_about
 from decant.engine.environment import version_of
+from decant.engine.student_code import code_said, kept_code, own_network
 from decant.methods import with_parts
 from decant.models import LogitsAlone, build_network, load_weights, network_of_config
 from decant.recipe import Recipe, recipe_to_dict
@@ -46,6 +47,7 @@ def about_student(recipe: Recipe, network: nn.Module, parts: Mapping[str, Any], 
         "classes": list(train_set.classes),
         "sees": preprocess_of(train_set).to_dict(),
         "parts": dict(parts),
+        **code_said(recipe),
     }
     if recipe.task == "multilabel":  # each logit is a yes or no of its own
         about["task"] = recipe.task
@@ -87,19 +89,21 @@ def preprocess_of(images: Images) -> Preprocess:
     return Preprocess(height, settings.evaluation_resize, images.mean, images.std, settings.interpolation)
 
 
-def load_student(path: Path | str) -> LoadedStudent:
+def load_student(path: Path | str, *, trust_code: bool = False) -> LoadedStudent:
     """The student of a file that a run left, ready to use; nothing but the file is read, and nothing is downloaded.
 
     Networks of timm and transformers need their library (the extras ``timm`` and ``hf``). A student that its method put
-    parts into, such as simkd's, comes with them, without its teacher. Nobody's random state is touched.
+    parts into, such as simkd's, comes with them, without its teacher. A network out of a Python file of the user's
+    needs that file beside the student's, as the run left it. Nobody's random state is touched.
 
     Args:
         path: ``student.safetensors``, or the folder of a run, or of ``decant distill``, that holds one.
+        trust_code: whether that Python file may be run; it must be the very one that the student was trained with.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a file of another origin, a detector's, a library that is not installed, or a student with parts of
-            a method that does not say what they are.
+        FileNotFoundError: there is no such file, or not the Python file that makes its network.
+        ValueError: a file of another origin, a detector's, a library that is not installed, a student with parts of a
+            method that does not say what they are, or code that has changed or is not trusted.
 
     >>> student = load_student("runs/mine/student.safetensors")  # doctest: +SKIP
     >>> logits = student.network(student.preprocess("cat.jpg")[None])  # doctest: +SKIP
@@ -117,7 +121,7 @@ def load_student(path: Path | str) -> LoadedStudent:
         )
     preprocess = preprocess_from(about["sees"])
     with torch.random.fork_rng(devices=[]):  # the weights that it starts with are replaced
-        network = with_parts(_built(about, preprocess.channels), about.get("parts", {}))
+        network = with_parts(_built(file, about, preprocess.channels, trust_code), about.get("parts", {}))
     load_weights(network, file)
     return LoadedStudent(network.eval(), tuple(about["classes"]), preprocess, about)
 
@@ -134,7 +138,10 @@ def student_path(path: Path) -> Path:
     return file
 
 
-def _built(about: Mapping[str, Any], channels: int) -> nn.Module:
+def _built(file: Path, about: Mapping[str, Any], channels: int, trust_code: bool) -> nn.Module:
+    classes = len(about["classes"])
+    if (code := kept_code(file, about)) is not None:
+        return own_network(code, about, classes=classes, channels=channels, trust_code=trust_code)
     if "config" in about:
         return network_of_config(about["config"])
-    return build_network(about["network"], classes=len(about["classes"]), channels=channels, options=about["options"])
+    return build_network(about["network"], classes=classes, channels=channels, options=about["options"])

@@ -34,6 +34,7 @@ class Teacher:
         name: the network's name.
         sha256: digest of the weights' file, and of what it is asked where it is unlike its student.
         top1: its accuracy in percent on the test images, where it was trained here.
+        map: its mean average precision in percent there, of any number of classes to a picture.
         notes: how it is unlike its student, for people.
         choices: its arg-max per sample (size,), by name of the image set, once somebody worked it out.
     """
@@ -42,12 +43,14 @@ class Teacher:
     name: str
     sha256: str
     top1: float | None
+    map: float | None = None
     notes: tuple[str, ...] = ()
     choices: dict[str, Tensor] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """What a run's summary says about it."""
-        return {"name": self.name, "sha256": self.sha256, "top1": self.top1}
+        scored = {} if self.map is None else {"map": self.map}
+        return {"name": self.name, "sha256": self.sha256, "top1": self.top1, **scored}
 
 
 class Named(Protocol):

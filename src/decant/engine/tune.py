@@ -98,6 +98,11 @@ def tune(
         FileExistsError: ``out`` holds something else.
         ValueError: no validation images; no teacher; counts below 1; settings that there are not; optuna missing.
     """
+    if recipe.task != "classification":
+        raise ValueError(
+            f'searches are judged by top-1, which task = "{recipe.task}" has none of; list candidates in compare.tune, '
+            "and decant compare tries each on validation images"
+        )
     reporter = reporter or Reporter()
     epochs = max(1, recipe.train.epochs // 4) if epochs is None else epochs
     if trials < 1 or seeds < 1 or not 1 <= epochs <= recipe.train.epochs:

@@ -54,8 +54,9 @@ def compare_runs(
     first = first_runs[0]
     control = control if control in groups else None
     baseline = baseline if baseline in groups else None
-    _check_role(groups, baseline, "supervised", "baseline: a student trained without a teacher")
-    _check_role(groups, control, "kd", "control: the task's loss and a weighted KL")
+    metric = first.metric
+    _check_role(groups, baseline, metric.baseline, "baseline: a student trained without a teacher")
+    _check_role(groups, control, metric.distilled, "control: the task's loss and a weighted KL")
     summaries = [run.summary for runs in groups.values() for run in runs if run.summary is not None]
     teachers = {teacher["sha256"]: teacher for summary in summaries if (teacher := summary.get("teacher"))}
     mixed = describe_mixed_environments([run for runs in groups.values() for run in runs])
@@ -78,7 +79,7 @@ def compare_runs(
                 if note
             ),
         ),
-        metric=first.metric,
+        metric=metric,
     )
 
 

@@ -208,7 +208,7 @@ def _contradictions(path: Path, kept: Comparison, groups: Mapping[str, Sequence[
     for result in kept.results:
         for run in groups.get(result.name, ()):
             score = result.last.get(run.seed)
-            measured = run.last_top1 if run.metrics else None
+            measured = run.last_score if run.metrics else None
             if score is not None and score != measured:
                 yield run.path, f"comparison.json says {score}, metrics.jsonl {measured}: one of them was changed"
 
@@ -242,6 +242,7 @@ def _made(path: Path, groups: Mapping[str, tuple[Run, ...]]) -> RunGroup:
     if present == 1:
         return RunGroup(path, groups, None, "there is one run alone, and nothing to hold it against")
     try:
-        return RunGroup(path, groups, compare_runs(groups))
+        metric = next(iter(groups.values()))[0].metric
+        return RunGroup(path, groups, compare_runs(groups, control=metric.matched, baseline=metric.baseline))
     except (ValueError, KeyError) as error:
         return RunGroup(path, groups, None, str(error))

@@ -65,11 +65,11 @@ class Verdict:
 def verdict(comparison: Comparison) -> Verdict:
     """What a comparison shows, by rules that are set before its numbers are known.
 
-    Each distilling method is held against the baseline (did distillation help?), and each dkd against the
-    weight-matched control (did decoupling help?). The 95% interval of the paired difference after the last epoch
-    (of top-1, of detectors in AP) decides: wholly above 0 it helped, wholly below 0 it hurt, else no difference is
-    shown. Decoupling gets no verdict where the control differs in a shared setting, or the two were not tuned here, or
-    not on equal terms.
+    Each distilling method is held against the baseline (did distillation help?), and each dkd (with any number of
+    classes to a picture, bernoulli_dkd) against the weight-matched control (did decoupling help?). The 95% interval of
+    the paired difference after the last epoch, of what ``comparison.metric`` names, decides: wholly above 0 it helped,
+    wholly below 0 it hurt, else no difference is shown. Decoupling gets no verdict where the control differs in a
+    shared setting, or the two were not tuned here, or not on equal terms.
 
     >>> def result(name, *top1):
     ...     values = dict(enumerate(top1))
@@ -101,7 +101,7 @@ def _claims(comparison: Comparison) -> Iterator[Claim]:
         if result.name != comparison.baseline and _distils(result):
             yield _distillation(comparison, result)
     for result in comparison.results:
-        if result.method == "dkd":
+        if result.method == comparison.metric.decoupled:
             yield _decoupling(comparison, result)
 
 
@@ -113,7 +113,7 @@ def _distillation(comparison: Comparison, result: MethodResult) -> Claim:
     if comparison.baseline is None:
         text = (
             "Nothing can be said about distillation: this comparison has no student trained without a teacher "
-            "(supervised)."
+            f"({comparison.metric.baseline})."
         )
         return Claim("distillation", result.name, None, "no verdict", None, text)
     return _decide(comparison, "distillation", result, comparison.result(comparison.baseline), None)
@@ -122,8 +122,8 @@ def _distillation(comparison: Comparison, result: MethodResult) -> Claim:
 def _decoupling(comparison: Comparison, result: MethodResult) -> Claim:
     if comparison.control is None:
         text = (
-            "Nothing can be said about decoupling: this comparison has no control, kd with its weight matched and the "
-            "same warm-up (kd-matched)."
+            f"Nothing can be said about decoupling: this comparison has no control, {comparison.metric.distilled} with "
+            f"its weight matched and the same warm-up ({comparison.metric.matched})."
         )
         return Claim("decoupling", result.name, None, "no verdict", None, text)
     control = comparison.result(comparison.control)
@@ -210,10 +210,11 @@ def _unmatched(result: MethodResult, control: MethodResult) -> str | None:
                 "so the two may differ in more than the decoupling."
             )
     if _effort(result)[0] < 2:
-        return (
-            f"No verdict on decoupling: neither {result.name} nor {control.name} was tuned in this comparison; a "
-            "published beta was chosen by accuracy on the test set itself, and the control's weight was not chosen "
-            "at all."
+        return f"No verdict on decoupling: neither {result.name} nor {control.name} was tuned in this comparison; " + (
+            "a published beta was chosen by accuracy on the test set itself, and the control's weight was not "
+            "chosen at all."
+            if result.method == "dkd"
+            else "the weights of one may only happen to be the better ones."
         )
     return None
 

@@ -1,6 +1,6 @@
 """Recipes: frozen dataclasses that decide a result, loaded strictly from TOML."""
 
-from decant.recipe.comparison import KD_MATCHED, CompareSettings, method_settings, with_candidate
+from decant.recipe.comparison import KD_MATCHED, ROLES, CompareSettings, Roles, method_settings, with_candidate
 from decant.recipe.loader import (
     AnyRecipe,
     RecipeError,
@@ -14,8 +14,8 @@ from decant.recipe.loader import (
     with_changes,
     with_overrides,
 )
-from decant.recipe.own_code import code_files, named_code
-from decant.recipe.own_networks import network_named
+from decant.recipe.own_code import CodeFile, code_files, is_own, named_code
+from decant.recipe.own_networks import network_named, network_of_code
 from decant.recipe.settings import NetworkSettings, Recipe, SightSettings, TeacherSettings
 from decant.recipe.shelf import find_recipe, shipped_recipes
 from decant.recipe.training import (
@@ -31,7 +31,9 @@ from decant.recipe.training import (
 
 __all__ = [
     "KD_MATCHED",
+    "ROLES",
     "AnyRecipe",
+    "CodeFile",
     "CompareSettings",
     "Cosine",
     "DOTSettings",
@@ -41,6 +43,7 @@ __all__ = [
     "OptimizerSettings",
     "Recipe",
     "RecipeError",
+    "Roles",
     "SGDSettings",
     "Schedule",
     "SightSettings",
@@ -48,11 +51,13 @@ __all__ = [
     "TrainSettings",
     "code_files",
     "find_recipe",
+    "is_own",
     "load_as",
     "load_recipe",
     "method_settings",
     "named_code",
     "network_named",
+    "network_of_code",
     "recipe_as",
     "recipe_from_dict",
     "recipe_hash",

@@ -5,12 +5,66 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, cast, get_type_hints
 
 from decant.interfaces import MethodSettings
-from decant.methods import METHODS, ComposedSettings, DKDSettings, KDSettings, SupervisedSettings
+from decant.methods import (
+    METHODS,
+    MULTILABEL_METHODS,
+    BernoulliDKDSettings,
+    BernoulliKDSettings,
+    BernoulliSettings,
+    ComposedSettings,
+    DKDSettings,
+    KDSettings,
+    SupervisedSettings,
+)
 from decant.recipe.by_name import MethodByName
 from decant.recipe.training import OptimizerSettings
 
 KD_MATCHED = "kd-matched"
 """The control: classical distillation with DKD's task weight, warm-up and temperature, and a weight of its own."""
+BERNOULLI_KD_MATCHED = "bernoulli_kd-matched"
+"""The same of any number of classes to a picture."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The methods of a task by which a comparison answers whether distillation helps, and whether decoupling does.
+
+    Attributes:
+        baseline: the method without a teacher.
+        decoupled: the one with two weights.
+        control: the name in comparisons of the weight-matched control.
+        matched: the settings of that control.
+        weight: the setting of the decoupled method that the control's weight is, unless it is given or tuned.
+        shared: what the two must have in common.
+    """
+
+    baseline: type[Any]
+    decoupled: type[Any]
+    control: str
+    matched: type[Any]
+    weight: str
+    shared: tuple[str, ...]
+
+
+ROLES: dict[str, Roles] = {
+    "classification": Roles(
+        baseline=SupervisedSettings,
+        decoupled=DKDSettings,
+        control=KD_MATCHED,
+        matched=KDSettings,
+        weight="beta",
+        shared=("task_weight", "temperature", "warmup", "standardise"),
+    ),
+    "multilabel": Roles(
+        baseline=BernoulliSettings,
+        decoupled=BernoulliDKDSettings,
+        control=BERNOULLI_KD_MATCHED,
+        matched=BernoulliKDSettings,
+        weight="alpha",
+        shared=("task_weight", "temperature", "warmup"),
+    ),
+}
+"""Task of a recipe -> who answers what."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +113,8 @@ def method_settings(name: str, recipe_method: MethodSettings, compare: CompareSe
     """The settings that ``name`` stands for in a comparison.
 
     In this order: what the recipe's ``compare.methods`` says; the recipe's own method where it has that name; for
-    ``kd-matched`` the recipe's dkd with w = beta; the defaults of the method of that name.
+    ``kd-matched`` the recipe's dkd with w = beta, for ``bernoulli_kd-matched`` its bernoulli_dkd with w = alpha; the
+    defaults of the method of that name.
 
     Raises:
         ValueError: no method has that name.
@@ -68,20 +123,17 @@ def method_settings(name: str, recipe_method: MethodSettings, compare: CompareSe
         return compare.methods[name]
     if recipe_method.name == name:
         return recipe_method
-    if name == KD_MATCHED:
-        dkd = method_settings("dkd", recipe_method, compare)
-        if not isinstance(dkd, DKDSettings):
-            raise ValueError(f"{KD_MATCHED} is derived from dkd's settings, but compare.methods.dkd is {dkd}")
-        return KDSettings(
-            task_weight=dkd.task_weight,
-            weight=dkd.beta,
-            temperature=dkd.temperature,
-            warmup=dkd.warmup,
-            standardise=dkd.standardise,
-        )
-    if name in METHODS:
-        return METHODS[name]()
-    known = sorted({*METHODS, KD_MATCHED, *compare.methods})
+    for roles in ROLES.values():
+        if name == roles.control:
+            dkd = method_settings(roles.decoupled.name, recipe_method, compare)
+            if not isinstance(dkd, roles.decoupled):
+                named = roles.decoupled.name
+                raise ValueError(f"{name} is derived from {named}'s settings, but compare.methods.{named} is {dkd}")
+            shared = {setting: getattr(dkd, setting) for setting in roles.shared}
+            return cast(MethodSettings, roles.matched(weight=getattr(dkd, roles.weight), **shared))
+    if name in (methods := METHODS | MULTILABEL_METHODS):
+        return methods[name]()
+    known = sorted({*methods, *(roles.control for roles in ROLES.values()), *compare.methods})
     several = "; a list of methods is named in compare.methods" if "+" in name else ""
     raise ValueError(f"no method {name!r} to compare; there are: {', '.join(known)}{several}")
 

@@ -30,7 +30,7 @@ def _refuse_single_label(recipe: "Recipe") -> None:
     plain, data = DataSettings(), recipe.data
     cut = [
         name
-        for name in ("validation", "train_per_class", "label_noise", "hidden_labels", "unlabelled")
+        for name in ("train_per_class", "label_noise", "hidden_labels", "unlabelled")
         if getattr(data, name) != getattr(plain, name)
     ]
     cut = [f"data.{name}" for name in cut] + (

@@ -30,8 +30,8 @@ Open = Callable[[str, str | None], CodeFile]
 
 
 def is_own(name: object) -> bool:
-    """Whether a name is that of something in a file."""
-    return isinstance(name, str) and ".py" in name
+    """Whether a name is that of something in a file; ``timm/regnety_040.pycls_in1k`` is not."""
+    return isinstance(name, str) and ".py" in name and (":" in name or name.endswith(".py"))
 
 
 def beside(named: Any, folder: Path) -> Any:

@@ -122,4 +122,13 @@ def network_named(kind: type[Settings], name: str, *, trust_code: bool = False, 
     if not is_own(name):
         return cast(Callable[..., Settings], kind)(name=name, **settings)
     file = (trust if trust_code else refuse)(name, None)
-    return cast(Callable[..., Settings], network_settings(kind, file, parts_of(name)[1]))(**settings)
+    return network_of_code(kind, file, parts_of(name)[1], **settings)
+
+
+def network_of_code(kind: type[Settings], file: CodeFile, function: str, **settings: Any) -> Settings:
+    """Settings of this kind whose network ``function`` in the file makes; ``settings`` are the other fields.
+
+    Raises:
+        ValueError: a file that cannot be run, no such function, or one that cannot be called so.
+    """
+    return cast(Callable[..., Settings], network_settings(kind, file, function))(**settings)

@@ -25,8 +25,8 @@ def beside_sections(group: RunGroup, onlooker: Onlooker | None) -> tuple[Section
         onlooker: asks the networks; None where no data was given.
     """
     heading = "Student and teacher"
-    if group.every_run[0].recipe.get("task") == "detection":
-        return ()
+    if group.every_run[0].recipe.get("task", "classification") != "classification":
+        return ()  # all of it is about one answer to each image
     if onlooker is None:
         return (Section(heading, (sentences([_HOW]),)),)
     firsts = {method: run for method, runs in group.runs.items() if (run := _first(runs)) is not None}

@@ -17,7 +17,7 @@ from decant.report.findings_page import cell
 from decant.report.parts import Chapter, Figures, Part, Section, Sentences, Source, Table, sentences
 from decant.report.table import comparison_cells
 
-_MEASURES = ("top1", "ap")
+_MEASURES = ("top1", "ap", "map")
 """What a run is judged by: the first that its rows have."""
 
 
@@ -104,7 +104,7 @@ def _result(group: RunGroup) -> Iterator[Part]:
 def every_run(group: RunGroup) -> Grid:
     """A row for each run, from its own files."""
     measure = measure_of(group)
-    words = {"top1": "top-1", "ap": "AP"}[measure]
+    words = {"top1": "top-1", "ap": "AP", "map": "mean average precision"}[measure]
     headings = ["method", "seed", "epoch", f"{words}, %", f"best {words}, %", "agreement, %", "seconds", "state"]
     rows = [[method, str(run.seed), *_state(run, measure)] for method, runs in group.runs.items() for run in runs]
     return grid(headings, rows, [False, True, True, True, True, True, True, False])

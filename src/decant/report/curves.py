@@ -9,6 +9,9 @@ from decant.evidence.gathering import RunGroup
 
 _MEASURES = {
     "top1": ("top-1", "%"),
+    "map": ("mean average precision", "%"),
+    "f1": ("F1 of all yes and no", "%"),
+    "exact": ("every class right", "% of pictures"),
     "ap": ("average precision (AP)", "%"),
     "ap50": ("AP50", "%"),
     "ap75": ("AP75", "%"),

@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE
+from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about
+from decant.engine.student_code import kept_code
 
 
 class Hub(Protocol):
@@ -44,7 +45,7 @@ class Parcel:
 
 
 def parcel(folder: Path, to: str, *, private: bool = True) -> Parcel:
-    """What pushing a folder would send: the student, its card as README.md, and what was exported beside it.
+    """What pushing a folder would send: the student, its card as README.md, its code, and what was exported beside it.
 
     Args:
         folder: of a run, or of ``decant distill``.
@@ -52,8 +53,8 @@ def parcel(folder: Path, to: str, *, private: bool = True) -> Parcel:
         private: whether a new repository is seen by its owner alone.
 
     Raises:
-        FileNotFoundError: no student, or no card.
-        ValueError: another destination.
+        FileNotFoundError: no student, no card, or not the Python file that makes the student's network.
+        ValueError: another destination, or another Python file.
     """
     kind, _, repository = to.partition(":")
     owner, _, name = repository.partition("/")
@@ -64,6 +65,8 @@ def parcel(folder: Path, to: str, *, private: bool = True) -> Parcel:
             raise FileNotFoundError(f"there is no {folder / file}: {remedy}")
     exported = sorted(path for path in folder.glob("student.*") if path.is_file() and path.name != STUDENT_FILE)
     files = {STUDENT_FILE: folder / STUDENT_FILE, "README.md": folder / CARD_FILE}
+    if (code := kept_code(files[STUDENT_FILE], read_about(files[STUDENT_FILE]))) is not None:
+        files[code.name] = code.path
     return Parcel(repository, private, files | {path.name: path for path in exported})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_text
 from decant.engine.publish import portable
 from decant.evidence import Comparison, read_run, verdict
+from decant.recipe import is_own, named_code
 from decant.report import wording
 from decant.report.summary import bullets, section
 from decant.report.table import comparison_markdown, markdown_table
@@ -27,7 +28,7 @@ tags:
 _USE = """```python
 import decant
 
-student = decant.load_student("student.safetensors")
+student = decant.load_student("student.safetensors"{trusting})
 logits = student.network(student.preprocess("picture.jpg")[None])
 print({says})
 ```"""
@@ -68,7 +69,7 @@ def model_card(
         _HEADER,
         f"# {about['network']} for {len(classes)} classes",
         f"A {_taught(about['made'])}. Made with Decant.",
-        section("Use", _USE.format(says=_SEVERAL if about.get("task") == "multilabel" else _ONE)),
+        section("Use", _use(about)),
         section("What it sees", bullets(_sees(about["sees"]))),
         section("How it was made", f"```\n{command.strip()}\n```\n\n{bullets(_made(about, environment or {}))}"),
         section("How it was measured", _measured(about["measured"], comparison)),
@@ -126,7 +127,8 @@ def command_of(folder: Path) -> str:
     """The command that makes the run of a folder again, as far as its files tell."""
     if (folder / "recipe.json").is_file():
         read_run(folder)  # refuses a folder that is no run's
-        return "decant train recipe.json  # the recipe below"
+        trusting = " --trust-code" if named_code(_read(folder / "recipe.json")) else ""
+        return f"decant train recipe.json{trusting}  # the recipe below"
     card = folder / CARD_FILE
     if card.is_file():  # as it was told when the card was made
         fenced = card.read_text(encoding="utf-8").split("## How it was made", 1)[-1].split("```")
@@ -152,6 +154,18 @@ def _taught(made: Mapping[str, Any]) -> str:
     method = made["method"]
     names = "+".join(part["name"] for part in (method if isinstance(method, list) else [method]))
     return f"student distilled from {made['teacher']} by {names}" if made["teacher"] else "network trained by labels"
+
+
+def _use(about: Mapping[str, Any]) -> str:
+    says = _SEVERAL if about.get("task") == "multilabel" else _ONE
+    if not is_own(about["network"]):
+        return _USE.format(says=says, trusting="")
+    file = about["network"].rpartition(":")[0]
+    return (
+        f"{_USE.format(says=says, trusting=', trust_code=True')}\n\n"
+        f"**The network is code**: `{file}` (sha256 `{about.get('code_sha256')}`) must lie beside the student, and is "
+        "run when it is loaded. Read it first: it can do whatever you can."
+    )
 
 
 def _sees(sees: Mapping[str, Any]) -> list[str]:
@@ -211,9 +225,12 @@ def _scores(measured: Mapping[str, Any]) -> list[list[str]]:
 
 def _limits(about: Mapping[str, Any], comparison: Comparison | None) -> list[str]:
     seeds = len(comparison.seeds) if comparison is not None else 1
+    classes = len(about["classes"])
     lines = [
-        f"Every picture gets one of {len(about['classes'])} classes, also one that shows none of them; probabilities "
-        "are not calibrated.",
+        f"Each of {classes} classes is a yes or a no by itself; probabilities are not calibrated."
+        if about.get("task") == "multilabel"
+        else f"Every picture gets one of {classes} classes, also one that shows none of them; probabilities are not "
+        "calibrated.",
         "Measured on images like those of its training; what others look like, nobody has measured.",
     ]
     if about["measured"]["split"] != "test":
