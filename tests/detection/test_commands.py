@@ -84,3 +84,17 @@ def test_detectors_are_compared_and_their_evidence_kept(decant: Run, tmp_path: P
     page = (tmp_path / "kept" / "README.md").read_text()
     assert page == (tmp_path / "all" / "README.md").read_text()
     assert "decant compare recipe.toml --methods supervised,dkd --seeds 1 --out all" in page
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+@pytest.mark.parametrize(
+    ("option", "said"), [(["--unlabelled", "more"], "--unlabelled"), (["--trust-code"], "--trust")]
+)
+def test_what_a_detector_has_no_use_for_is_refused(
+    decant: Run, tmp_path: Path, command: str, option: list[str], said: str
+) -> None:
+    code, _, err = decant(command, "recipe.toml", "--out", "run", *option)
+    assert code == 2
+    assert said in err
+    assert "cannot be given with the recipe of a detector" in err
+    assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from data.made_pictures import folder
 from decant import load_student
-from decant.data import DataSettings, PictureSettings, plain_batches
+from decant.data import DataSettings, ImageSet, PictureSettings, Splits, plain_batches
 from decant.engine import Places, train
 from decant.engine.checkpoint import save_weights
 from decant.engine.record import read_summary
@@ -20,7 +20,7 @@ from decant.engine.student_file import about_student
 from decant.engine.teacher import trained_student
 from decant.interfaces import Method
 from decant.methods import ComposedSettings, DKDSettings, KDSettings, SimKDSettings
-from decant.models import Option, build_network
+from decant.models import Option, build_network, load_weights
 from decant.recipe import NetworkSettings
 from engine.tiny import CLASSES, DATA, TEACHER, places, recipe, splits
 
@@ -123,6 +123,26 @@ def test_a_network_of_a_folder_comes_back_without_the_folder(tmp_path: Path) -> 
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(load_student(tmp_path / "x.safetensors").network(images), network(images))
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 24), (2, 16, 16)], ids=["not square", "two channels"])
+def test_a_student_of_images_that_no_picture_becomes_is_kept(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    target = torch.arange(32) % CLASSES
+    pixels = torch.randint(0, 256, (32, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    names = tuple(f"class {number}" for number in range(CLASSES))
+    channel = (0.5,) * shape[0]
+    images = ImageSet(pixels, target, names, mean=channel, std=channel, name="odd")
+    run = recipe(student="MobileNetV2", epochs=1)
+    train(run, tmp_path / "run", places(tmp_path), splits=Splits(train=images, validation=None, test=images))
+    file = tmp_path / "run" / "student.safetensors"
+    with pytest.raises(ValueError, match=r"does not say how a picture becomes .* decant\.models\.build_network"):
+        load_student(file)
+    network = build_network("MobileNetV2", classes=CLASSES, channels=shape[0]).eval()
+    load_weights(network, file)
+    (batch,) = plain_batches(images, 32)
+    with torch.no_grad():
+        top1 = 100 * float((network(batch.images[0]).argmax(1) == batch.target).double().mean())
+    assert top1 == pytest.approx(read_summary(tmp_path / "run")["last"]["top1"])
 
 
 class Strange(Method):

@@ -27,8 +27,11 @@ class Service:
         self.told: list[tuple[str, int | None, dict[str, Any]]] = []
         self.finished: list[str] = []
         self.broken_from: int | None = None
+        self.away: set[str] = set()
 
     def start(self, name: str, title: str, /, **settings: Any) -> Any:
+        if name in self.away:
+            raise ConnectionError("the service is away")
         self.started.append((name, title, settings))
         info = SimpleNamespace(run_id=settings.get("run_id") or f"made-by-{name}")
 
@@ -126,6 +129,18 @@ def test_a_service_that_fails_ends_no_training(tmp_path: Path, service: Service)
     train(tmp_path, names=("wandb",), reporter=heard)
     assert len(rows_of(tmp_path / "run")) == 3
     assert any("wandb failed after epoch 2" in line and "the service is away" in line for line in heard.lines)
+
+
+def test_a_service_that_cannot_be_reached_ends_no_training(tmp_path: Path, service: Service) -> None:
+    service.away = {"wandb"}
+    heard = Heard()
+    train(tmp_path, names=("wandb", "mlflow"), reporter=heard)
+    assert len(rows_of(tmp_path / "run")) == 3
+    said = "wandb failed at its start and is told nothing of this run: the service is away"
+    assert heard.lines.count(said) == 2, "student and teacher"
+    assert [step for step, _ in of_student(service, "mlflow")] == [1, 2, 3]
+    known = json.loads((tmp_path / "run" / TRACKED_FILE).read_text())
+    assert known.keys() == {"id", "mlflow"}, "a resumed run begins with it"
 
 
 def test_what_cannot_be_told_is_refused_before_anything_is_trained(tmp_path: Path) -> None:

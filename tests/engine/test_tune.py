@@ -9,7 +9,7 @@ import pytest
 from command_line import Run
 from decant.engine.plan import Plan
 from decant.engine.record import held_alone, kept_recipe
-from decant.engine.search import Range
+from decant.engine.search import SPACES, Range
 from decant.engine.tune import Tuned, tune
 from decant.engine.tuning_findings import tuning_findings
 from decant.evidence import read_run
@@ -166,3 +166,14 @@ def test_a_range_is_searched_where_it_lies(tmp_path: Path) -> None:
     assert all(3.0 <= values["beta"] <= 4.0 for values, _ in found.searches[0].trials[1:])
     assert isinstance(found.recipe.method, DKDSettings)
     assert found.recipe.method.alpha == 1.0
+
+
+def test_a_search_starts_from_a_recipe_that_leaves_a_term_out(tmp_path: Path) -> None:
+    """Ranges are logarithmic and hold no 0: such a setting is drawn, and the others are the recipe's own."""
+    without = replace(validated(), method=DKDSettings(alpha=0.0, beta=2.0, warmup=0))
+    (dkd,) = tune(without, tmp_path / "out", places(tmp_path), trials=2, epochs=1, control=False).searches
+    first, second = (values for values, _ in dkd.trials)
+    low, high = SPACES["dkd"]["alpha"].low, SPACES["dkd"]["alpha"].high
+    assert {name: first[name] for name in ("beta", "temperature")} == {"beta": 2.0, "temperature": 4.0}
+    assert low <= first["alpha"] <= high
+    assert first != second

@@ -15,10 +15,12 @@ from decant.engine import Places, train
 from decant.engine.evaluate import evaluate
 from decant.engine.judge import evaluate_run
 from decant.engine.supply import Supply
+from decant.evidence import read_run
 from decant.interfaces import UNLABELLED, MethodSettings
 from decant.methods import KD, METHODS, DKDSettings, KDSettings, Supervised, SupervisedSettings
 from decant.models import create
 from decant.recipe import Recipe
+from decant.report.beside_teacher import Onlooker
 from engine.tiny import (
     DATA,
     InterruptAfter,
@@ -159,10 +161,16 @@ def test_distill_with_a_folder_of_unlabelled_pictures(tmp_path: Path, decant: Ru
     assert str(tmp_path) not in page
     judged = evaluate_run(runs / "dkd" / "seed-0", Places(tmp_path / "teachers", pictures, "cpu"))
     assert judged.score.samples == 6, "what is judged needs no folder of others"
+    run = runs / "dkd" / "seed-0"
+    found = Onlooker(Places(tmp_path / "out" / "teachers", pictures, "cpu")).look(read_run(run), read_run(run))
+    assert sum(one.images for one in found.classes) == 6
+    code, _, err = decant("export", str(run), "--format", "torch-export", "--data", str(pictures), "--count", "4")
+    assert (code, err) == (0, "")
+    assert json.loads((run / "student.pt2.json").read_text())["agreement"]["pictures"] == 4
 
 
 def test_a_folder_that_no_recipe_asks_for_is_refused(tmp_path: Path, decant: Run) -> None:
-    for command in ("train", "compare"):
+    for command in ("train", "compare", "tune"):
         code, _, err = decant(command, "demo", "--unlabelled", str(tmp_path), "--out", str(tmp_path / "o"))
         assert code == 2
         assert "add --set data.unlabelled=true" in " ".join(err.split())

@@ -27,6 +27,7 @@ from decant.cli.options import (
     TrustOption,
     UnlabelledOption,
     WorkersOption,
+    refuse_for_detectors,
     refuse_unused,
     trackers_of,
     use_threads,
@@ -66,6 +67,7 @@ def compare(
     path = find_recipe(recipe)
     settings: Any
     if detection.is_detection(path, changes or ()):
+        refuse_for_detectors(unlabelled, trust_code)
         settings = detection.load_detection(path, changes or (), overrides_beside=Path())
     else:
         settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)
@@ -77,6 +79,7 @@ def compare(
     named = recipe if path == Path(recipe) and not path.is_absolute() else recipe_name(path)
     command = ["decant", "compare", named, "--methods", ",".join(names_of(methods)), "--seeds", str(seeds)]
     command += [part for change in changes or () for part in ("--set", change)]
+    command += ["--unlabelled", "FOLDER"] if unlabelled is not None else []
     command += ["--trust-code"] if trust_code else []
     command += ["--out", str(out)] if out is not None and not out.is_absolute() else []
     asked = Asked(settings, names_of(methods), seeds, out or Path("runs/compare") / recipe_name(path), command, results)

@@ -85,13 +85,13 @@ def _from_run(run: Path, places: "Places", count: int, trust_code: bool) -> "Ten
     import torch
 
     from decant.data import plain_batches
-    from decant.engine import load_data
+    from decant.engine.run import load_judged
     from decant.recipe import load_recipe
 
     recipe = run / "recipe.json"
     if not recipe.is_file():
         raise ValueError(f"{run} names no data: give pictures to check with, --pictures FOLDER")
-    test = load_data(load_recipe(recipe, trust_code=trust_code), places).test
+    test = load_judged(load_recipe(recipe, trust_code=trust_code), places).test
     index = torch.tensor(_spread(test.size, count))
     (batch,) = plain_batches(test.subset(index, test.name), count)
     return batch.images[0]

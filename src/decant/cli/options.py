@@ -70,6 +70,16 @@ def refuse_unused(unlabelled: Path | None, asked_for: bool) -> None:
         raise ValueError("--unlabelled is given, but the recipe does not ask for it: add --set data.unlabelled=true")
 
 
+def refuse_for_detectors(unlabelled: Path | None, trust_code: bool) -> None:
+    """Raise ValueError for what recipes of detectors have no use for."""
+    given = {"--unlabelled": unlabelled is not None, "--trust-code": trust_code}
+    if unused := [option for option, is_given in given.items() if is_given]:
+        raise ValueError(
+            f"{' and '.join(unused)} cannot be given with the recipe of a detector, which learns from labelled "
+            "pictures alone and runs no code of others; leave it out"
+        )
+
+
 def trackers_of(names: str) -> tuple[str, ...]:
     """The names in a comma-separated list, each once."""
     return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))

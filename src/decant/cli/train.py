@@ -27,6 +27,7 @@ from decant.cli.options import (
     TrustOption,
     UnlabelledOption,
     WorkersOption,
+    refuse_for_detectors,
     refuse_unused,
     trackers_of,
     use_threads,
@@ -78,6 +79,7 @@ def train(
         track=trackers_of(track),
     )
     if detection.is_detection(path, changes or ()):
+        refuse_for_detectors(unlabelled, trust_code)
         detection.train(path, changes or (), folder, places, Console())
         return
     settings = load_recipe(path, changes or (), overrides_beside=Path(), trust_code=trust_code)

@@ -18,7 +18,9 @@ from decant.cli.options import (
     TeachersOption,
     ThreadsOption,
     TrustOption,
+    UnlabelledOption,
     WorkersOption,
+    refuse_unused,
     use_threads,
     workers_of,
 )
@@ -45,6 +47,7 @@ def tune(
     download: DownloadOption = False,
     workers: WorkersOption = None,
     cache: CacheOption = None,
+    unlabelled: UnlabelledOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Choose alpha, beta and temperature (or what --range says) on validation images. Goes on where it stopped."""
@@ -59,6 +62,7 @@ def tune(
 
     use_threads(threads)
     settings = load_recipe(find_recipe(recipe), changes or (), overrides_beside=Path(), trust_code=trust_code)
+    refuse_unused(unlabelled, settings.data.unlabelled)
     space = {}
     for each in ranges or ():
         setting, _, where = each.partition("=")
@@ -67,7 +71,7 @@ def tune(
     tuned = tune_recipe(
         settings,
         out,
-        Places(teachers, data, device, download, workers=workers_of(workers), cache=cache),
+        Places(teachers, data, device, download, workers=workers_of(workers), cache=cache, unlabelled=unlabelled),
         trials=trials,
         epochs=epochs,
         seeds=seeds,
@@ -78,6 +82,7 @@ def tune(
     command = ["decant", "tune", recipe, "--trials", str(trials), "--epochs", str(tuned.epochs), "--seeds", str(seeds)]
     command += [part for each in ranges or () for part in ("--range", each)]
     command += [part for change in changes or () for part in ("--set", change)]
+    command += ["--unlabelled", "FOLDER"] if unlabelled is not None else []
     write_findings(tuning_findings(tuned), out, command=" ".join(command + ([] if control else ["--no-control"])))
     for search in tuned.searches:
         told = ", ".join(f"{name} {value:g}" for name, value in search.best.items())

@@ -1,6 +1,6 @@
 """Evaluating what a run left behind."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from decant.engine.evaluate import Score, evaluate
 from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
-from decant.engine.run import load_data
+from decant.engine.run import load_judged
 from decant.engine.teacher import trained_student
 from decant.recipe import Recipe, load_recipe
 
@@ -58,8 +58,7 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     if not weights.is_file():
         raise FileNotFoundError(f"there is no file of weights {weights}")
     recipe = load_recipe(recipe_file, trust_code=trust_code)
-    seen = replace(recipe, data=replace(recipe.data, unlabelled=False))  # pictures without labels judge nothing
-    splits = load_data(seen, places)
+    splits = load_judged(recipe, places)
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
     images, network = splits.test, trained_student(recipe, weights, splits.train)
     # In the memory layout of the run, on which rounding may depend.

@@ -97,6 +97,11 @@ def load_data(recipe: Recipe, places: Places, reporter: Reporter | None = None) 
         return load(recipe.data, root=places.data, device=parallel.device, download=places.download)
 
 
+def load_judged(recipe: Recipe, places: Places) -> Splits | PictureSplits:
+    """The recipe's data to judge by, for which pictures without a label need not be at hand: they judge nothing."""
+    return load_data(replace(recipe, data=replace(recipe.data, unlabelled=False)), places)
+
+
 def find_teacher(
     recipe: Recipe, splits: Splits | PictureSplits, places: Places, *, reporter: Reporter | None = None
 ) -> Teacher | None:

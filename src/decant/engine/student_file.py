@@ -12,7 +12,7 @@ from decant.engine.checkpoint import STUDENT_FILE, read_about
 from decant.engine.environment import version_of
 from decant.engine.student_code import code_said, kept_code, own_network
 from decant.methods import with_parts
-from decant.models import LogitsAlone, build_network, load_weights, network_of_config
+from decant.models import LogitsAlone, build_network, load_weights, network_of_config, require_contained_network
 from decant.recipe import Recipe, recipe_to_dict
 
 
@@ -45,7 +45,7 @@ def about_student(recipe: Recipe, network: nn.Module, parts: Mapping[str, Any], 
         "network": recipe.student.name,
         "options": dict(recipe.student.options),
         "classes": list(train_set.classes),
-        "sees": preprocess_of(train_set).to_dict(),
+        **_seen(train_set),
         "parts": dict(parts),
         **code_said(recipe),
     }
@@ -89,6 +89,14 @@ def preprocess_of(images: Images) -> Preprocess:
     return Preprocess(height, settings.evaluation_resize, images.mean, images.std, settings.interpolation)
 
 
+def _seen(images: Images) -> dict[str, Any]:
+    """What turns a picture into such an image; nothing where none does: the weights are kept all the same."""
+    try:
+        return {"sees": preprocess_of(images).to_dict()}
+    except ValueError:
+        return {}
+
+
 def load_student(path: Path | str, *, trust_code: bool = False) -> LoadedStudent:
     """The student of a file that a run left, ready to use; nothing but the file is read, and nothing is downloaded.
 
@@ -103,7 +111,8 @@ def load_student(path: Path | str, *, trust_code: bool = False) -> LoadedStudent
     Raises:
         FileNotFoundError: there is no such file, or not the Python file that makes its network.
         ValueError: a file of another origin, a detector's, a library that is not installed, a student with parts of a
-            method that does not say what they are, or code that has changed or is not trusted.
+            method that does not say what they are, code that has changed or is not trusted, or images that no picture
+            becomes.
 
     >>> student = load_student("runs/mine/student.safetensors")  # doctest: +SKIP
     >>> logits = student.network(student.preprocess("cat.jpg")[None])  # doctest: +SKIP
@@ -114,7 +123,14 @@ def load_student(path: Path | str, *, trust_code: bool = False) -> LoadedStudent
     about = read_about(file)
     if about.get("task") == "detection":
         raise ValueError(f"{file} is a detector's: use it by the folder of its run (decant predict RUN PICTURE)")
-    if missing := [key for key in ("network", "options", "classes", "sees") if key not in about]:
+    missing = [key for key in ("network", "options", "classes", "sees") if key not in about]
+    if missing == ["sees"]:
+        raise ValueError(
+            f"{file} does not say how a picture becomes what its network sees: it was trained on images that are not "
+            "square, or of other than 1 or 3 channels. Make the network with decant.models.build_network, and fill it "
+            "with decant.models.load_weights"
+        )
+    if missing:
         raise ValueError(
             f"{file} does not say what it is (no {', '.join(missing)} in its header): expected the student.safetensors "
             "of a run; weights of another origin are for teacher.weights and student.weights in a recipe"
@@ -144,4 +160,5 @@ def _built(file: Path, about: Mapping[str, Any], channels: int, trust_code: bool
         return own_network(code, about, classes=classes, channels=channels, trust_code=trust_code)
     if "config" in about:
         return network_of_config(about["config"])
+    require_contained_network(about["network"])  # a header comes from anywhere
     return build_network(about["network"], classes=classes, channels=channels, options=about["options"])

@@ -103,18 +103,24 @@ class Tracking:
         path = self._folder / TRACKED_FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"id": uuid.uuid4().hex[:12]}
         done = int(rows[-1]["epoch"]) if rows else 0
-        self._files.mkdir(parents=True, exist_ok=True)
         for name in self._names:
-            began = name in known
-            self._trackers[name] = tracker = self._start(name, known, done)
-            known[name] = tracker.tracker.info.run_id if name == "mlflow" else known["id"]
-            if not began:
-                # TensorBoard's own table of settings would make a second run of each.
-                if name == "tensorboard":
-                    tracker.log({"recipe": json.dumps(self._settings, indent=2)}, step=0)
-                else:
-                    tracker.store_init_configuration(self._settings)
+            try:
+                self._files.mkdir(parents=True, exist_ok=True)
+                tracker = self._start(name, known, done)
+                called = tracker.tracker.info.run_id if name == "mlflow" else known["id"]
+                if name not in known:
+                    self._tell_settings(name, tracker)
+            except Exception as error:  # whatever a service raises must not end a training of days
+                self._say(f"{name} failed at its start and is told nothing of this run: {error}")
+            else:
+                self._trackers[name], known[name] = tracker, called
         write_text(path, json.dumps(known, indent=2) + "\n")
+
+    def _tell_settings(self, name: str, tracker: Tracker) -> None:
+        if name == "tensorboard":  # its own table of settings would make a second run of each
+            tracker.log({"recipe": json.dumps(self._settings, indent=2)}, step=0)
+        else:
+            tracker.store_init_configuration(self._settings)
 
     def _start(self, name: str, known: Mapping[str, str], done: int) -> Tracker:
         title = "-".join((*self._folder.resolve().parts[-2:], known["id"]))
@@ -137,7 +143,7 @@ class Tracking:
         for name, tracker in list(self._trackers.items()):
             try:
                 tracker.log(numbers, step=int(row["epoch"]))
-            except Exception as error:  # whatever a service raises must not end a training of days
+            except Exception as error:  # as at its start
                 self._say(f"{name} failed after epoch {row['epoch']} and is told no more of this run: {error}")
                 del self._trackers[name]
 

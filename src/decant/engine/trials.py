@@ -21,7 +21,7 @@ class Trials:
     Args:
         journal: the file.
         space: what is searched.
-        first: the values of the first trial.
+        first: the values of the first trial; one that is not above 0 is drawn instead.
 
     Raises:
         ValueError: optuna is not installed, or the journal is of another space.
@@ -53,7 +53,8 @@ class Trials:
             study.enqueue_trial(trial.params, skip_if_exists=False)
         waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
         if not waiting and not self.finished:
-            study.enqueue_trial(self._first)
+            # Logarithmic ranges hold no 0 (a term that the recipe leaves out): such a setting is drawn.
+            study.enqueue_trial({name: value for name, value in self._first.items() if value > 0})
         # A seed of its own for each trial: a search that goes on must not draw again what it drew before.
         study.sampler = optuna.samplers.TPESampler(seed=len(study.get_trials(deepcopy=False)))
         with warnings.catch_warnings(action="ignore"):  # the first trial may lie outside the ranges

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from decant.evidence.as_before import said
 from decant.evidence.comparison import Comparison, MethodResult, Tuning
 from decant.evidence.environments import describe_mixed_environments
 from decant.evidence.runs import Run
@@ -187,7 +188,7 @@ def _check_same(groups: Mapping[str, Sequence[Run]], tuning: Mapping[str, Tuning
             pairs = [("epochs", first.epochs, run.epochs), ("split", first.split, run.split)]
             # The settings may agree while the files on disk did not: a summary carries the fingerprint of the images.
             pairs += [("training images", (first.summary or {}).get("data"), (run.summary or {}).get("data"))]
-            pairs += [(part, first.recipe.get(part), run.recipe.get(part)) for part in _SHARED]
+            pairs += [(part, said(first.recipe, part), said(run.recipe, part)) for part in _SHARED]
             found += [
                 f"{difference} (the first in {first.path}, the second in {run.path})"
                 for part, expected, got in pairs

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from decant.evidence.as_before import said
 from decant.evidence.comparability import compare_runs
 from decant.evidence.comparison import Comparison
 from decant.evidence.findings import Findings
@@ -217,7 +218,7 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that may be put side by side, by what they share."""
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        groups[json.dumps([run.recipe.get(part) for part in _SHARED], sort_keys=True)].append(run)
+        groups[json.dumps([said(run.recipe, part) for part in _SHARED], sort_keys=True)].append(run)
     return list(groups.values())
 
 

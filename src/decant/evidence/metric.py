@@ -56,6 +56,6 @@ def metric_of(recipe: Mapping[str, Any]) -> Metric:
     ('AP', 'top1')
     """
     task = recipe.get("task", "classification")
-    if task not in METRICS:
+    if not isinstance(task, str) or task not in METRICS:
         raise ValueError(f"expected a task among {', '.join(METRICS)}, got {task!r}; is the run of a later version?")
     return METRICS[task]

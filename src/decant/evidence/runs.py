@@ -148,6 +148,12 @@ def read_run(path: Path | str) -> Run:
     seed, method = recipe.get("seed"), recipe.get("method")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ValueError(f"expected an integer seed in {path / 'recipe.json'}, got {seed!r}")
+    for part in ("data", "student", "train"):
+        if not isinstance(recipe.get(part, {}), dict):
+            raise ValueError(f"expected an object for {part} in {path / 'recipe.json'}, got {recipe[part]!r}")
+    optimizer = recipe.get("train", {}).get("optimizer", {"name": "sgd"})
+    if not isinstance(optimizer, dict) or not isinstance(optimizer.get("name"), str):
+        raise ValueError(f"expected a train.optimizer with a name in {path / 'recipe.json'}, got {optimizer!r}")
     metric = metric_of(recipe)
     alone = method == [] and metric.key != "top1"  # a detector that nobody teaches has a list of no methods
     methods = method if isinstance(method, list) and (method or alone) else [method]

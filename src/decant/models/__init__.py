@@ -9,6 +9,7 @@ from decant.models.collections import (
     classes_of,
     network_of_config,
     preprocessing_of,
+    require_contained_network,
     require_known_network,
 )
 from decant.models.fold import Folded, fold_batchnorm
@@ -55,6 +56,7 @@ __all__ = [
     "map_classes",
     "network_of_config",
     "preprocessing_of",
+    "require_contained_network",
     "require_known_network",
     "require_network",
     "resighted",

@@ -8,9 +8,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from decant.interfaces import MethodSettings
 from decant.methods import METHODS, MULTILABEL_METHODS, ComposedSettings
-from decant.recipe.own_code import Open, is_own
+from decant.recipe.own_code import Open
 from decant.recipe.own_methods import settings_class
-from decant.recipe.own_networks import TAGS
+from decant.recipe.own_networks import TAGS, tag_of
 
 FORMS = ("<one>", "<several>")
 """What pydantic puts into the place of a fault in a method, besides the keys and whose it is: how it is written."""
@@ -23,14 +23,10 @@ class _ByName:
         classes = (*METHODS.values(), *MULTILABEL_METHODS.values())
         ours = handler.generate_schema(Annotated[Union[classes], Field(discriminator="name")])  # noqa: UP007
         own = core_schema.with_info_plain_validator_function(_own_settings)
-        one = core_schema.tagged_union_schema({TAGS[0]: ours, TAGS[1]: own}, _tag)
+        one = core_schema.tagged_union_schema({TAGS[0]: ours, TAGS[1]: own}, tag_of)
         several = core_schema.no_info_after_validator_function(ComposedSettings, core_schema.tuple_variable_schema(one))
         choices: dict[Any, CoreSchema] = dict(zip(FORMS, (one, several), strict=True))
         return core_schema.tagged_union_schema(choices, discriminator=lambda value: FORMS[isinstance(value, list)])
-
-
-def _tag(value: Any) -> str:
-    return TAGS[is_own(value.get("name") if isinstance(value, dict) else None)]
 
 
 def _own_settings(value: dict[str, Any], info: ValidationInfo) -> MethodSettings:

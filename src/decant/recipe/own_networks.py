@@ -30,10 +30,11 @@ class OfAFileToo:
             return TypeAdapter(settings).validate_json(json.dumps(given), strict=True, context=info.context)
 
         of_a_file = core_schema.with_info_plain_validator_function(own)
-        return core_schema.tagged_union_schema({TAGS[0]: handler(source), TAGS[1]: of_a_file}, _tag)
+        return core_schema.tagged_union_schema({TAGS[0]: handler(source), TAGS[1]: of_a_file}, tag_of)
 
 
-def _tag(value: Any) -> str:
+def tag_of(value: Any) -> str:
+    """Which of ``TAGS`` a table with a ``name`` has."""
     return TAGS[is_own(value.get("name") if isinstance(value, dict) else None)]
 
 

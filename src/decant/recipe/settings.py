@@ -49,7 +49,7 @@ class NetworkSettings:
 
     def require_known(self) -> None:
         """Raise ValueError unless there is a network of that name."""
-        require_known_network(self.name)
+        require_known_network(self.name, self.options)
 
     def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
         """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""
@@ -136,7 +136,7 @@ class TeacherSettings:
 
     def require_known(self) -> None:
         """Raise ValueError unless there is a network of that name."""
-        require_known_network(self.network)
+        require_known_network(self.network, self.options)
 
     def build(self, *, classes: int | None, channels: int, pretrained: bool = False) -> nn.Module:
         """The network, as :func:`decant.models.build_network` makes it; not yet with the weights of a file."""

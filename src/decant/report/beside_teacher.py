@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from decant.data import Images, PictureSplits, Splits, plain_batches
-from decant.engine import Places, load_data
+from decant.engine import Places
 from decant.engine.predictions import Predictions, predict, student_of
-from decant.engine.run import kept_teacher
+from decant.engine.run import kept_teacher, load_judged
 from decant.engine.supply import judged_images
 from decant.evidence import Run
 from decant.evidence.calibration import Reliability
@@ -120,7 +120,7 @@ class Onlooker:
     def _load(self, recipe: Recipe) -> Splits | PictureSplits:
         key = repr(recipe.data)
         if key not in self._splits:
-            self._splits[key] = load_data(recipe, self._places)
+            self._splits[key] = load_judged(recipe, self._places)
         return self._splits[key]
 
     def _ask_teacher(self, recipe: Recipe, run: Run, splits: Splits | PictureSplits, images: Images) -> Predictions:

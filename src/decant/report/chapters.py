@@ -117,9 +117,9 @@ def _state(run: Run, measure: str) -> list[str]:
     seconds = _number((run.summary or {}).get("seconds"))
     return [
         f"{run.epochs} of {wanted}",
-        _percent(_number(last.get(measure))),
-        _percent(max(values, default=None)),
-        _percent(_number(last.get("agreement"))),
+        wording.percent(_number(last.get(measure))),
+        wording.percent(max(values, default=None)),
+        wording.percent(_number(last.get("agreement"))),
         wording.NOTHING if seconds is None else wording.duration(seconds),
         "finished" if run.finished else "unfinished",
     ]
@@ -133,10 +133,6 @@ def measure_of(group: RunGroup) -> str:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _percent(value: float | None) -> str:
-    return wording.NOTHING if value is None else f"{value:.2f}"
 
 
 def _cost(group: RunGroup) -> Grid:

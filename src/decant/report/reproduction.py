@@ -43,12 +43,12 @@ def pairs_markdown(pairs: Mapping[str, Comparison], *, published: bool) -> str:
             if published and teacher.get("top1") is not None:
                 theirs = PUBLISHED.get(pair, {}).get(TEACHER)
                 top1 = f"{teacher['top1']:.2f}"
-                rows.append([pair, "(teacher)", top1, wording.NOTHING, _number(theirs), wording.NOTHING, "1"])
+                rows.append([pair, "(teacher)", top1, wording.NOTHING, wording.percent(theirs), wording.NOTHING, "1"])
         for result in comparison.results:
             row = [pair, result.name, wording.mean_and_std(result.last_top1), wording.mean_and_std(result.best_top1)]
             if published:
                 theirs = PUBLISHED.get(pair, {}).get(result.name)
-                row += [_number(theirs), _signed(None if theirs is None else result.best_top1.mean - theirs)]
+                row += [wording.percent(theirs), _signed(None if theirs is None else result.best_top1.mean - theirs)]
             rows.append([*row, str(len(result.last))])
     return markdown_table([*headings, "seeds"], rows, [False, False, *[True] * (len(headings) - 1)])
 
@@ -127,10 +127,6 @@ def reproduction_page(folder: Path, *, title: str, command: str, published: bool
         f"## Every run again\n\n{repeat}\n\n{repeat_markdown(pairs, folder)}",
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
-
-
-def _number(value: float | None) -> str:
-    return wording.NOTHING if value is None else f"{value:.2f}"
 
 
 def _signed(value: float | None) -> str:

@@ -4,20 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from decant.evidence import Comparison, Metric, verdict
+from decant.evidence.as_before import DATA_AS_BEFORE
 from decant.report import wording
 from decant.report.table import beside_markdown, comparison_markdown, markdown_table
 
-_UNUSED = {
-    "strong": {"name": "randaugment", "operations": 2, "magnitude": 10},
-    "label_noise": 0.0,
-    "all_strong": False,
-    "hidden_labels": 0.0,
-    "unlabelled": False,
-}
-"""Settings of the data that are told only where they are others."""
-
 _OF_OTHER_PICTURES = {"format": "coco", "train": None, "test": None, "drawn_train": 400, "drawn_test": 100}
-"""The same of detectors: what concerns drawn pictures, or a set that is not known by its name."""
+"""Of detectors, what is told only where it is otherwise: of drawn pictures, or of a set not known by its name."""
 
 
 def summary_markdown(comparison: Comparison, *, command: str, chart: str | None = None) -> str:
@@ -60,7 +52,7 @@ def bullets(lines: list[str]) -> str:
 def what_was_run(comparison: Comparison) -> str:
     """Data, networks and seeds as a list."""
     name = wording.named(comparison.data)
-    unused = _UNUSED | (_OF_OTHER_PICTURES if comparison.metric.key == "ap" and name != "shapes" else {})
+    unused = DATA_AS_BEFORE | (_OF_OTHER_PICTURES if comparison.metric.key == "ap" and name != "shapes" else {})
     # A recipe lists with every data set what is of one alone, and what is rarely used; here it would hide the rest.
     settings = {
         key: value

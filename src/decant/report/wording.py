@@ -27,6 +27,15 @@ def difference(interval: Interval | None) -> str:
     return NOTHING if interval is None else describe_difference(interval)
 
 
+def percent(value: float | None) -> str:
+    """Two decimals, or a dash where nothing was measured.
+
+    >>> percent(92.5)
+    '92.50'
+    """
+    return NOTHING if value is None else f"{value:.2f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds with as many digits as a timing is good for.
 

@@ -20,6 +20,7 @@ __all__ = [
     "classes_of",
     "network_of_config",
     "preprocessing_of",
+    "require_contained_network",
     "require_known_network",
 ]
 
@@ -66,6 +67,7 @@ def build_network(
             if classes is None
             else create(inner, num_classes=classes, in_channels=channels)
         )
+    collection.refuse_options(options or {})
     try:
         return collection.build(inner, classes, channels, pretrained=pretrained, options=options or {})
     except TypeError as error:
@@ -74,13 +76,26 @@ def build_network(
         raise ValueError(f"{name} cannot be built with the options {dict(options)}: {error}") from error
 
 
-def require_known_network(name: str) -> None:
-    """Raise ValueError, with the nearest names or what to install, unless `build_network` knows the name."""
+def require_known_network(name: str, options: Mapping[str, Option] | None = None) -> None:
+    """Raise ValueError, with the nearest names or what to install, unless `build_network` knows the name.
+
+    Options that would read files or reach the network are refused too.
+    """
     collection, inner = _collection(name)
     if collection is None:
         require_network(inner)
     else:
         collection.require(inner)
+        collection.refuse_options(options or {})
+
+
+def require_contained_network(name: str) -> None:
+    """Raise ValueError unless code alone makes the network of that name: it is of no folder, and of no hub."""
+    collection, inner = _collection(name)
+    if collection is None:
+        require_network(inner)
+    else:
+        collection.require_contained(inner)
 
 
 def preprocessing_of(name: str) -> Preprocessing | None:

@@ -40,6 +40,13 @@ class Collection(ABC):
     def require(self, name: str) -> None:
         """Raise ValueError unless there is a network of that name, with the nearest ones."""
 
+    def require_contained(self, name: str) -> None:
+        """Raise ValueError unless the library makes the network of that name out of its own code, and reads nothing."""
+        self.require(name)
+
+    def refuse_options(self, options: Mapping[str, Option]) -> None:  # noqa: B027
+        """Raise ValueError for options that would read files or reach the network; most libraries know of none."""
+
     @abstractmethod
     def build(
         self, name: str, classes: int | None, channels: int, *, pretrained: bool, options: Mapping[str, Option]

@@ -8,6 +8,9 @@ from torch import nn
 
 from decant.models.collections.collection import Collection, Option, Preprocessing, library, refuse_unknown
 
+_LOADING = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""What timm's builder is told of weights: which ones, and where they come from."""
+
 
 class TimmCollection(Collection):
     """timm's networks."""
@@ -19,6 +22,13 @@ class TimmCollection(Collection):
         if tag:
             tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
             refuse_unknown(f"timm's {architecture} has weights of other tags, and", tag, tags)
+
+    def refuse_options(self, options: Mapping[str, Option]) -> None:
+        if loading := sorted(_LOADING & options.keys()):
+            raise ValueError(
+                f"options are of a network's shape, and {', '.join(loading)} of its weights: name those with "
+                "`weights` or `pretrained`"
+            )
 
     def build(
         self, name: str, classes: int | None, channels: int, *, pretrained: bool, options: Mapping[str, Option]

@@ -18,6 +18,10 @@ from decant.models.collections.collection import (
 )
 
 _MAPPING = "transformers.models.auto.modeling_auto"
+_WRAPPER = "timm_wrapper"
+"""A kind that hands a name on to timm, which may be one of a hub or of a file."""
+_IMPLEMENTATIONS = {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
+"""What computes a part of a network: a name of the hub stands for code to be fetched."""
 _BICUBIC = 3  # Pillow's number
 
 
@@ -31,6 +35,13 @@ class TransformersCollection(Collection):
         if "/" not in name and not Path(name).is_dir():
             refuse_unknown("transformers", name, _kinds())
 
+    def require_contained(self, name: str) -> None:
+        refuse_unknown("transformers", name, _kinds())
+
+    def refuse_options(self, options: Mapping[str, Option]) -> None:
+        if names := sorted(_IMPLEMENTATIONS & options.keys()):
+            raise ValueError(f"{', '.join(names)} may fetch code, which is no option of a network here; leave it out")
+
     def build(
         self, name: str, classes: int | None, channels: int, *, pretrained: bool, options: Mapping[str, Option]
     ) -> nn.Module:
@@ -41,13 +52,14 @@ class TransformersCollection(Collection):
             if pretrained:
                 raise ValueError(f"hf/{name} is a kind of network without weights; name a folder or a name of the hub")
             config = transformers.AutoConfig.for_model(name, **(counts | dict(options)))
-            return LogitsAlone(transformers.AutoModelForImageClassification.from_config(config))
+            return _of_config(config)
         try:
             config = transformers.AutoConfig.from_pretrained(
                 name, local_files_only=not pretrained, trust_remote_code=False, **(counts | dict(options))
             )
             if not pretrained:
-                return LogitsAlone(transformers.AutoModelForImageClassification.from_config(config))
+                return _of_config(config)
+            _refuse_wrapper(config.model_type)
             return LogitsAlone(
                 transformers.AutoModelForImageClassification.from_pretrained(
                     name,
@@ -108,16 +120,32 @@ class LogitsAlone(nn.Module):
 
 
 def network_of_config(config: Mapping[str, Any]) -> nn.Module:
-    """The classifier of such values, with fresh weights."""
+    """The classifier of such values, with fresh weights; they fetch nothing and read no file.
+
+    Raises:
+        ValueError: a kind of network that transformers has no code of its own for.
+    """
     transformers: Any = library("transformers", extra="hf")
-    values = {key: value for key, value in config.items() if key != "model_type"}
-    made = transformers.AutoConfig.for_model(config["model_type"], **values)
-    return LogitsAlone(transformers.AutoModelForImageClassification.from_config(made))
+    _refuse_wrapper(config["model_type"])
+    values = {key: value for key, value in config.items() if key not in {"model_type", *_IMPLEMENTATIONS}}
+    return _of_config(transformers.AutoConfig.for_model(config["model_type"], **values))
+
+
+def _of_config(config: Any) -> nn.Module:
+    transformers: Any = library("transformers", extra="hf")
+    _refuse_wrapper(config.model_type)
+    return LogitsAlone(transformers.AutoModelForImageClassification.from_config(config, trust_remote_code=False))
+
+
+def _refuse_wrapper(kind: str) -> None:
+    if kind == _WRAPPER:
+        raise ValueError(f"transformers has {kind} networks from timm: name this one timm/NAME")
 
 
 def _kinds() -> list[str]:
     library("transformers", extra="hf")
-    return list(importlib.import_module(_MAPPING).MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)
+    known = importlib.import_module(_MAPPING).MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    return [kind for kind in known if kind != _WRAPPER]
 
 
 def _first(error: Exception) -> str:
