@@ -66,7 +66,7 @@ def test_train_leaves_a_run_and_says_where(decant: Run, here: Path) -> None:
     assert run.finished
     assert run.recipe["method"]["beta"] == 3.0
     assert "teacher digits_teacher: trained first, kept in runs/teachers/digits_teacher-fake-" in out
-    last = f"digits_student: top-1 {run.last_top1:.2f}% on test after epoch 2 (best {run.best_top1:.2f}% after epoch "
+    last = f"digits_student: top-1 {run.last_score:.2f}% on test after epoch 2 (best {run.best_score:.2f}% after epoch "
     assert last in out
     assert "weights in mine/student.safetensors" in out
     assert (here / "mine" / "student.safetensors").is_file()

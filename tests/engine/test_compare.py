@@ -61,12 +61,12 @@ def test_settings_are_tuned_on_validation_images_with_seeds_of_their_own(tmp_pat
             runs = [read_run(folder / f"seed-{seed}") for seed in tuning.seeds]
             assert {run.split for run in runs} == {"validation"}
             assert {run.recipe["method"]["weight"] for run in runs} == {value}
-            assert mean == pytest.approx(sum(run.last_top1 for run in runs) / 2)
+            assert mean == pytest.approx(sum(run.last_score for run in runs) / 2)
         assert tuning.candidates[MUCH] > tuning.candidates[NOTHING]
         for seed in (0, 1):
             shown = read_run(tmp_path / "all" / name / f"seed-{seed}")
             assert (shown.split, shown.seed, shown.recipe["method"]["weight"]) == ("test", seed, MUCH)
-            assert comparison.result(name).last[seed] == shown.last_top1
+            assert comparison.result(name).last[seed] == shown.last_score
     assert comparison.seeds == (0, 1)
     assert comparison.split == "test"
     assert "up: weight = 6 was best on the validation images" in heard.lines

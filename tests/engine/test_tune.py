@@ -43,7 +43,7 @@ def test_the_method_and_its_control_are_searched_alike(tmp_path: Path) -> None:
     assert len(runs) == 8
     for run in runs:
         assert (run.split, run.seed, run.epochs) == ("validation", 1000, 1)
-    by_score = {round(run.last_top1, 6) for run in runs}
+    by_score = {round(run.last_score, 6) for run in runs}
     assert {round(score, 6) for each in found.searches for _, score in each.trials} == by_score
     method, matched = found.recipe.method, found.recipe.compare.methods["kd-matched"]
     assert isinstance(method, DKDSettings)

@@ -46,7 +46,7 @@ def test_runs_become_numbers_by_seed(make: Make) -> None:
     assert dict(supervised.last) == {0: 59.0, 1: 59.0, 2: 59.0}
     assert dict(supervised.teachers) == {0: None, 1: None, 2: None}
     assert (dkd.method, dict(dkd.settings)) == ("dkd", DKD)
-    assert dkd.last_top1 == (65.0, 1.0)
+    assert dkd.last_score == (65.0, 1.0)
     assert dkd.mean_seconds == 11.0
     difference = comparison.difference("dkd", "supervised")
     assert difference is not None

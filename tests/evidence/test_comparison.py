@@ -33,7 +33,7 @@ def test_json_holds_the_figures_that_readers_look_for() -> None:
 def test_figures_follow_from_the_seeds_alone() -> None:
     told = comparison(SUPERVISED, DKD).to_json()
     told["results"][1]["last"]["mean"] = 99.0
-    assert Comparison.from_json(told).result("dkd").last_top1.mean == 95.75
+    assert Comparison.from_json(told).result("dkd").last_score.mean == 95.75
 
 
 def test_json_of_another_format_or_with_holes_is_refused() -> None:
@@ -50,7 +50,7 @@ def test_differences_and_intervals() -> None:
     assert compared.difference("dkd", "kd-matched") == paired_interval(DKD.last, MATCHED.last)
     assert compared.difference("dkd", "dkd") is None
     assert compared.difference("dkd", None) is None
-    assert compared.top1_interval("dkd") == mean_interval(DKD.last.values())
+    assert compared.interval("dkd") == mean_interval(DKD.last.values())
     with pytest.raises(ValueError, match=r"expected one of .*'dkd'.*got 'crd'"):
         compared.result("crd")
 

@@ -194,7 +194,7 @@ def test_a_run_of_an_older_version_is_shown(tmp_path: Path) -> None:
     (run / "recipe.json").write_text(json.dumps(recipe | {"of_old": 1}))
     gathered = gather([run])
     assert gathered.faults == ()
-    assert gathered.groups[0].every_run[0].last_top1 == 92.0
+    assert gathered.groups[0].every_run[0].last_score == 92.0
 
 
 def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

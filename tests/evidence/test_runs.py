@@ -21,7 +21,7 @@ def test_a_finished_run_says_what_its_files_say(tmp_path: Path) -> None:
     before = contents(folder)
     run = read_run(str(folder))
     assert (run.seed, run.epochs, run.split, run.finished) == (7, 3, "test", True)
-    assert (run.last_top1, run.best_top1) == (92.0, 92.5)
+    assert (run.last_score, run.best_score) == (92.0, 92.5)
     assert run.recipe["method"]["name"] == "dkd"
     assert run.environment == {"device": "cpu"}
     assert run.summary is not None
@@ -59,7 +59,7 @@ def test_a_detector_is_judged_by_average_precision(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_read_as_far_as_it_got(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", finished=False))
     assert not run.finished
-    assert (run.epochs, run.last_top1) == (3, 92.0)
+    assert (run.epochs, run.last_score) == (3, 92.0)
 
 
 @pytest.mark.parametrize("tail", [b'{"epoch": 4, "spl', b'{"epoch": 4, "note": "\xc3', b"{"])
@@ -69,7 +69,7 @@ def test_a_last_line_cut_short_is_left_out_and_left_alone(tmp_path: Path, tail: 
         file.write(tail)
     before = contents(folder)
     run = read_run(folder)
-    assert (run.epochs, run.last_top1, run.finished) == (3, 92.0, False)
+    assert (run.epochs, run.last_score, run.finished) == (3, 92.0, False)
     assert contents(folder) == before
 
 
@@ -86,7 +86,7 @@ def test_a_run_that_just_started_has_nothing_to_report(tmp_path: Path) -> None:
     run = read_run(folder)
     assert (run.epochs, run.finished, run.environment) == (0, False, {})
     with pytest.raises(ValueError, match="at least one judged epoch"):
-        _ = run.last_top1
+        _ = run.last_score
     with pytest.raises(ValueError, match="at least one judged epoch"):
         _ = run.split
 

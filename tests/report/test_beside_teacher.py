@@ -101,7 +101,7 @@ def test_a_student_alone_is_held_against_the_teacher_of_the_others(trained: Path
     alone, taught = read_run(trained / "supervised"), read_run(trained / "dkd")
     found = Onlooker(places(trained)).look(alone, taught)
     size = sum(one.images for one in found.classes)
-    assert 100 * sum(one.both + one.student_alone for one in found.classes) / size == pytest.approx(alone.last_top1)
+    assert 100 * sum(one.both + one.student_alone for one in found.classes) / size == pytest.approx(alone.last_score)
 
 
 def test_a_network_is_asked_once(trained: Path) -> None:

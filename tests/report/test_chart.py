@@ -83,10 +83,10 @@ def test_every_seed_every_mean_and_every_interval_is_drawn() -> None:
     figure = comparison_figure(FOUR)
     assert len(figure.axes) == 2
     seeds = [value for item in FOUR.results for value in item.last.values()]
-    means = [item.last_top1.mean for item in FOUR.results]
+    means = [item.last_score.mean for item in FOUR.results]
     assert sorted(drawn(figure, 0)) == sorted(seeds + means)
     bars = {tuple(np.asarray(line.get_xdata())) for line in figure.axes[0].lines}
-    intervals = [FOUR.top1_interval(item.name) for item in FOUR.results]
+    intervals = [FOUR.interval(item.name) for item in FOUR.results]
     assert bars == {(interval.low, interval.high) for interval in intervals}
 
 

@@ -28,7 +28,7 @@ def study(name: str, folder: Path, *, seeds: int = 2, heard: Reporter | None = N
     return run_study(name, STUDIES[name], SMALL, folder / "all", places, seeds=seeds, reporter=heard or Heard())
 
 
-def last_top1(folder: Path, trial: str, method: str, seeds: int = 2) -> dict[int, float]:
+def last_score(folder: Path, trial: str, method: str, seeds: int = 2) -> dict[int, float]:
     """Seed -> what the run of a study left, read anew."""
     runs = folder / "all" / "runs" / trial / method
-    return {seed: read_run(runs / f"seed-{seed}").last_top1 for seed in range(seeds)}
+    return {seed: read_run(runs / f"seed-{seed}").last_score for seed in range(seeds)}

@@ -5,7 +5,7 @@ from decant.models import create
 from decant.studies import SIZES, STUDIES
 from decant.studies.sizes import teacher_of
 from engine.tiny import CLASSES
-from studies.small import PAIR, last_top1, study
+from studies.small import PAIR, last_score, study
 
 SELF = "digits_student-digits_student"
 
@@ -20,8 +20,8 @@ def test_every_teacher_has_its_row_and_the_student_alone_is_run_once(ground: Pat
         row, teacher = rows[name], create(name, num_classes=CLASSES, in_channels=3)
         assert row[1] == sum(parameter.numel() for parameter in teacher.parameters())
         assert (comparison.teachers[0]["name"], comparison.teachers[0]["top1"]) == (name, row[2])
-        alone = last_top1(ground, PAIR, "supervised")
-        assert row[6] == paired_interval(last_top1(ground, trial, "dkd"), alone)
+        alone = last_score(ground, PAIR, "supervised")
+        assert row[6] == paired_interval(last_score(ground, trial, "dkd"), alone)
         assert row[7] == comparison.difference("dkd", "kd-matched")
 
 

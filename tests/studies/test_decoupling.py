@@ -10,7 +10,7 @@ from decant.recipe import MultiStep, TeacherSettings
 from decant.studies import SIZES, STUDIES
 from decant.studies.decoupling import lasting
 from decant.studies.sizes import teacher_of
-from studies.small import PAIR, RECIPE, last_top1, study
+from studies.small import PAIR, RECIPE, last_score, study
 
 
 def test_how_sure_the_teacher_is_is_measured_and_both_are_tuned_on_equal_terms(ground: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_slope_is_over_all_cases_with_a_value_per_seed(ground: Path) -> None
     points = {}
     for row in found.tables[0].rows:
         trial = f"{PAIR}-teacher-{row[0]}-T{row[1]}"
-        dkd, control = (last_top1(ground, trial, name, seeds=3) for name in ("dkd", "kd-matched"))
+        dkd, control = (last_score(ground, trial, name, seeds=3) for name in ("dkd", "kd-matched"))
         points[row[3]] = {seed: dkd[seed] - control[seed] for seed in dkd}
     x = torch.tensor(list(points), dtype=torch.float64) / 0.1
     slopes = []

@@ -16,7 +16,7 @@ def test_accuracy_stands_beside_what_was_measured(ground: Path) -> None:
     assert list(rows) == ["supervised", "kd", "dkd", "fitnet", "crld"]
     facts = {facts.name: facts for facts in Pair("digits_teacher", "digits_student").facts()}
     for name, row in rows.items():
-        assert row[1] == comparison.result(name).last_top1
+        assert row[1] == comparison.result(name).last_score
         assert (row[4], row[6]) == (facts[name].parameters, facts[name].views)
         assert isinstance(row[3], float)
         assert row[3] > 0

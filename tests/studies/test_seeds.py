@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from decant.evidence import half_width, mean_interval, mean_std
-from studies.small import PAIR, last_top1, study
+from studies.small import PAIR, last_score, study
 
 
 def test_the_least_difference_is_where_the_interval_meets_zero() -> None:
@@ -22,14 +22,14 @@ def test_the_least_difference_is_where_the_interval_meets_zero() -> None:
 def test_spread_and_widths_come_from_the_runs(ground: Path) -> None:
     found = study("seeds", ground)
     spread, differences = found.tables
-    dkd, control = (last_top1(ground, PAIR, name) for name in ("dkd", "kd-matched"))
+    dkd, control = (last_score(ground, PAIR, name) for name in ("dkd", "kd-matched"))
     rows = {row[0]: row for row in spread.rows}
     assert rows["dkd"][1] == mean_std(dkd.values())
     assert rows["dkd"][4] == max(dkd.values()) - min(dkd.values())
     result = found.comparisons[PAIR].result("dkd")
     gap = rows["dkd"][3]
     assert isinstance(gap, tuple)
-    assert gap[0] == pytest.approx(result.best_top1.mean - result.last_top1.mean)
+    assert gap[0] == pytest.approx(result.best_score.mean - result.last_score.mean)
     by_seed, unpaired = (row for row in differences.rows if row[0] == "dkd - kd-matched")
     deviation = mean_std(dkd[seed] - control[seed] for seed in dkd).std
     assert deviation is not None

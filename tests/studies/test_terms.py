@@ -4,7 +4,7 @@ from pathlib import Path
 from decant.evidence import paired_interval, read_run
 from decant.studies import STUDIES
 from decant.studies.sizes import SIZES
-from studies.small import PAIR, last_top1, study
+from studies.small import PAIR, last_score, study
 
 
 def test_each_half_is_dkd_without_the_other_and_tuned_as_dkd_is(ground: Path) -> None:
@@ -26,7 +26,7 @@ def test_the_table_holds_the_runs_numbers(ground: Path) -> None:
     (table,) = found.tables
     rows = {str(row[0]): row for row in table.rows}
     assert list(rows) == ["supervised", "kd", "kd-matched", "tckd", "nckd", "dkd"]
-    runs = {name: last_top1(ground, PAIR, name) for name in rows}
+    runs = {name: last_score(ground, PAIR, name) for name in rows}
     assert rows["nckd"][3] == paired_interval(runs["nckd"], runs["supervised"])
     assert rows["nckd"][4] == paired_interval(runs["nckd"], runs["kd-matched"])
     (panel,) = json.loads(json.dumps(found.to_json()))["panels"]

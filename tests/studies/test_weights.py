@@ -27,13 +27,13 @@ def test_every_point_has_its_row_and_its_place_in_the_figure(ground: Path) -> No
     (table,) = found.tables
     assert len(table.rows) == len(points(RECIPE, "demo"))
     rows = {row[:3]: row for row in table.rows}
-    assert rows["dkd", "beta", "4"][3] == comparison.result("dkd-beta-4").last_top1
+    assert rows["dkd", "beta", "4"][3] == comparison.result("dkd-beta-4").last_score
     assert rows["dkd", "beta", "4"][5] == comparison.difference("dkd-beta-4", "kd-weight-4")
     assert rows["dkd", "temperature", "8"][5] == comparison.difference("dkd-temperature-8", "kd-temperature-8")
     assert rows["dkd", "alpha", "4"][5] is None
     weight, alpha, temperature = (panel.series for panel in found.panels if isinstance(panel, Panel))
     assert [series.name for series in weight] == ["dkd, beta", "CE + w KL, w"]
     assert weight[0].x == (0.5, 1.0, 2.0, 4.0, 8.0)
-    assert weight[0].y[3] == comparison.result("dkd-beta-4").last_top1.mean
-    assert alpha[0].y[alpha[0].x.index(1.0)] == comparison.result("dkd-beta-2").last_top1.mean
-    assert temperature[1].y[temperature[1].x.index(4.0)] == comparison.result("kd-weight-2").last_top1.mean
+    assert weight[0].y[3] == comparison.result("dkd-beta-4").last_score.mean
+    assert alpha[0].y[alpha[0].x.index(1.0)] == comparison.result("dkd-beta-2").last_score.mean
+    assert temperature[1].y[temperature[1].x.index(4.0)] == comparison.result("kd-weight-2").last_score.mean

@@ -138,7 +138,7 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
     names = [wanted.method]
     if wanted.control:
         reporter.say(f"3 of 4: the student, {wanted.student}, without the teacher")
-        alone = compared([_ALONE], 1).result(_ALONE).last_top1.mean
+        alone = compared([_ALONE], 1).result(_ALONE).last_score.mean
         _refuse_beaten(teacher, alone, wanted.anyway)
         names = [_ALONE, wanted.method]
     reporter.say(f"4 of 4: the student by {wanted.method}" + (", and more without" if wanted.seeds > 1 else ""))

@@ -94,16 +94,6 @@ class MethodResult:
         return mean_std(self.best.values())
 
     @property
-    def last_top1(self) -> MeanStd:
-        """Of classifiers: ``last_score``."""
-        return self.last_score
-
-    @property
-    def best_top1(self) -> MeanStd:
-        """Of classifiers: ``best_score``."""
-        return self.best_score
-
-    @property
     def mean_seconds(self) -> float:
         """Mean seconds per run."""
         return mean_std(self.seconds.values()).mean
@@ -167,10 +157,6 @@ class Comparison:
     def interval(self, name: str, level: float = 0.95) -> Interval:
         """Mean last-epoch score of a method and its interval over seeds, in percent."""
         return mean_interval(self.result(name).last.values(), level)
-
-    def top1_interval(self, name: str, level: float = 0.95) -> Interval:
-        """Of classifiers: ``interval``."""
-        return self.interval(name, level)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold: what was measured and, for readers, the figures that follow from it."""

@@ -25,7 +25,7 @@ class Run:
 
     >>> rows = tuple({"epoch": i + 1, "split": "test", "top1": top1} for i, top1 in enumerate((91.0, 93.5, 93.0)))
     >>> run = Run(Path("runs/dkd"), {"seed": 7, "method": {"name": "dkd"}}, {}, rows, None)
-    >>> run.seed, run.epochs, run.last_top1, run.best_top1, run.finished
+    >>> run.seed, run.epochs, run.last_score, run.best_score, run.finished
     (7, 3, 93.0, 93.5, False)
     """
 
@@ -99,16 +99,6 @@ class Run:
         return {key: float(last[key]) for key in self.metric.beside if last.get(key) is not None}
 
     @property
-    def last_top1(self) -> float:
-        """Of a classifier: top-1 accuracy after the last epoch on record, in percent."""
-        return self.last_score
-
-    @property
-    def best_top1(self) -> float:
-        """Of a classifier: the highest top-1 accuracy of the judged epochs; see ``best_score``."""
-        return self.best_score
-
-    @property
     def _methods(self) -> list[Mapping[str, Any]]:
         method = self.recipe["method"]
         return method if isinstance(method, list) else [method]
@@ -138,7 +128,7 @@ def read_run(path: Path | str) -> Run:
     ...     _ = (Path(folder) / "recipe.json").write_text(json.dumps({"seed": 3, "method": {"name": "kd"}}))
     ...     _ = (Path(folder) / "metrics.jsonl").write_text('{"epoch": 1, "split": "test", "top1": 62.5}\\n{"epo')
     ...     run = read_run(folder)
-    >>> run.finished, run.epochs, run.last_top1
+    >>> run.finished, run.epochs, run.last_score
     (False, 1, 62.5)
     """
     path = Path(path)

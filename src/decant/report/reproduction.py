@@ -45,10 +45,10 @@ def pairs_markdown(pairs: Mapping[str, Comparison], *, published: bool) -> str:
                 top1 = f"{teacher['top1']:.2f}"
                 rows.append([pair, "(teacher)", top1, wording.NOTHING, wording.percent(theirs), wording.NOTHING, "1"])
         for result in comparison.results:
-            row = [pair, result.name, wording.mean_and_std(result.last_top1), wording.mean_and_std(result.best_top1)]
+            row = [pair, result.name, wording.mean_and_std(result.last_score), wording.mean_and_std(result.best_score)]
             if published:
                 theirs = PUBLISHED.get(pair, {}).get(result.name)
-                row += [wording.percent(theirs), _signed(None if theirs is None else result.best_top1.mean - theirs)]
+                row += [wording.percent(theirs), _signed(None if theirs is None else result.best_score.mean - theirs)]
             rows.append([*row, str(len(result.last))])
     return markdown_table([*headings, "seeds"], rows, [False, False, *[True] * (len(headings) - 1)])
 

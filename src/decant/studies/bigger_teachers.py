@@ -65,7 +65,7 @@ def findings(made: Made) -> Reading:
                 name,
                 _parameters(made, recipe),
                 accuracies[name],
-                *(comparison.result(method).last_top1 for method in NAMES),
+                *(comparison.result(method).last_score for method in NAMES),
                 *(gains[name][method] for method in NAMES),
                 comparison.difference("dkd", KD_MATCHED),
                 len(comparison.seeds),
@@ -74,7 +74,7 @@ def findings(made: Made) -> Reading:
     headings = ("teacher", "parameters", "teacher, %", *(f"{method}, %" for method in NAMES))
     headings += tuple(f"{method} against supervised [95%]" for method in NAMES)
     shown, not_shown = told(_claims(made, gains))
-    alone = own.result("supervised").last_top1
+    alone = own.result("supervised").last_score
     return Reading(
         tables=(Table((*headings, f"dkd against {KD_MATCHED} [95%]", "seeds"), tuple(rows)),),
         panels=(
@@ -113,7 +113,7 @@ def _line(
     made: Made, recipes: Mapping[str, tuple[str, Recipe]], method: str, accuracies: Mapping[str, float]
 ) -> Series:
     names = sorted(recipes, key=lambda name: accuracies[name])
-    intervals = [made.comparisons[recipes[name][0]].top1_interval(method) for name in names]
+    intervals = [made.comparisons[recipes[name][0]].interval(method) for name in names]
     return Series(
         method,
         tuple(accuracies[name] for name in names),

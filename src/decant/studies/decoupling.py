@@ -97,8 +97,8 @@ def findings(made: Made) -> Reading:
                 sureness[case.trial],
                 f"{dkd.settings['beta']:g}",
                 f"{control.settings['weight']:g}",
-                dkd.last_top1,
-                control.last_top1,
+                dkd.last_score,
+                control.last_score,
                 gains[case.trial],
                 len(comparison.seeds),
             )

@@ -55,7 +55,7 @@ def findings(made: Made) -> Reading:
     rows = tuple(
         (
             what,
-            *(comparison.result(name).last_top1 for name in NAMES),
+            *(comparison.result(name).last_score for name in NAMES),
             gains[what],
             comparison.teachers[0].get("top1"),
             len(comparison.seeds),

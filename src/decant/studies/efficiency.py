@@ -46,7 +46,7 @@ def findings(made: Made) -> Reading:
     rows = [
         (
             name,
-            comparison.result(name).last_top1,
+            comparison.result(name).last_score,
             comparison.difference(name, "supervised"),
             facts[name]["relative_time"],
             facts[name]["parameters"],
@@ -106,7 +106,7 @@ def _panel(comparison: Comparison, facts: dict[str, dict[str, Any]], title: str,
     points = Series(
         "",
         tuple(float(facts[name][key]) for name in names),
-        tuple(comparison.result(name).last_top1.mean for name in names),
+        tuple(comparison.result(name).last_score.mean for name in names),
         labels=names,
         joined=False,
     )

@@ -45,7 +45,7 @@ def findings(made: Made) -> Reading:
 
 def _of_the_test_set(comparison: Comparison, samples: int) -> float:
     """Standard error of an accuracy over so many independent images, in percentage points."""
-    share = comparison.result(NAMES[0]).last_top1.mean / 100
+    share = comparison.result(NAMES[0]).last_score.mean / 100
     return float(100 * (share * (1 - share) / samples) ** 0.5)
 
 
@@ -57,8 +57,8 @@ def _spread(comparison: Comparison) -> Table:
         rows.append(
             (
                 name,
-                result.last_top1,
-                result.best_top1,
+                result.last_score,
+                result.best_score,
                 _gap(comparison, name),
                 max(last) - min(last),
                 len(comparison.seeds),

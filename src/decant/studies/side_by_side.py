@@ -22,7 +22,7 @@ def methods_table(
         (
             name,
             *([words[name]] if words else []),
-            comparison.result(name).last_top1,
+            comparison.result(name).last_score,
             *(comparison.difference(name, other) for other in against),
             len(comparison.seeds),
         )
@@ -35,14 +35,14 @@ def methods_panel(comparison: Comparison, names: Sequence[str], *, title: str, l
     """One point per method with its 95% interval over seeds; ``level`` is drawn as a line rather than a point."""
     shown = [name for name in names if name != level]
     series = with_intervals(
-        "mean and 95% interval", range(len(shown)), [comparison.top1_interval(name) for name in shown], joined=False
+        "mean and 95% interval", range(len(shown)), [comparison.interval(name) for name in shown], joined=False
     )
     return Panel(
         title,
         "",
         TOP1,
         (series,),
-        levels={level: comparison.result(level).last_top1.mean} if level is not None else {},
+        levels={level: comparison.result(level).last_score.mean} if level is not None else {},
         ticks={float(place): name for place, name in enumerate(shown)},
     )
 

@@ -89,7 +89,7 @@ def findings(made: Made) -> Reading:
                 point.method,
                 point.setting,
                 f"{point.value:g}",
-                comparison.result(name).last_top1,
+                comparison.result(name).last_score,
                 comparison.difference(name, "supervised"),
                 comparison.difference(name, beside),
                 len(comparison.seeds),
@@ -114,7 +114,7 @@ def findings(made: Made) -> Reading:
 
 
 def _panels(comparison: Comparison, all_points: list[_Point], names: dict[MethodSettings, str]) -> Iterator[Panel]:
-    level = {"supervised": comparison.result("supervised").last_top1.mean}
+    level = {"supervised": comparison.result("supervised").last_score.mean}
     drawn: list[tuple[str, list[tuple[str, Method, Setting]], bool]] = [
         ("weight of the other classes", [("dkd, beta", "dkd", "beta"), ("CE + w KL, w", "kd", "weight")], True),
         ("dkd's weight of the target class, alpha", [("dkd", "dkd", "alpha")], False),
@@ -124,7 +124,7 @@ def _panels(comparison: Comparison, all_points: list[_Point], names: dict[Method
         series = []
         for label, method, setting in lines:
             along = [point for point in all_points if (point.method, point.setting) == (method, setting)]
-            intervals = [comparison.top1_interval(names[point.settings]) for point in along]
+            intervals = [comparison.interval(names[point.settings]) for point in along]
             series.append(with_intervals(label, [point.value for point in along], intervals))
         yield Panel(title, title, TOP1, tuple(series), levels=level, logarithmic=logarithmic)
 
