@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.machine import machine
 from decant.data import DataSettings, PictureSet, PictureSettings, epoch_batches, load_pictures, plain_batches, views_of
 from decant.data.pictures.store import Files
 from decant.engine.checkpoint import write_text
@@ -171,8 +172,8 @@ def measured(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
 
 
-def markdown(found: dict[str, Any], devices: int) -> str:
-    """What was measured and what follows from it, as tables."""
+def imagenet_cost_markdown(found: dict[str, Any], devices: int = 8) -> str:
+    """What was measured, on what, and what follows from it for so many such devices, as tables."""
     count, mean = found["pictures"]["count"], found["pictures"]["mean_bytes"] / 1000
     lines = [f"{count:,} pictures of {mean:.0f} kB on average", ""]
     lines += ["| from | workers | training views per s | centres per s |", "| --- | ---: | ---: | ---: |"]
@@ -180,6 +181,7 @@ def markdown(found: dict[str, Any], devices: int) -> str:
     for source, workers in dict.fromkeys((row["source"], row["workers"]) for row in found["input"]):
         both = (by_kind[source, workers, True], by_kind[source, workers, False])
         lines.append(f"| {source} | {workers} | {both[0]:.0f} | {both[1]:.0f} |")
+    lines += ["", f"{machine(found['environment'])}."]
     if not found["steps"]:
         return "\n".join(lines) + "\n"
     most = max(max(row["workers"], 1) for row in found["input"])
@@ -216,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
         found = measured(arguments, Path(scratch))
-    print(markdown(found, arguments.devices))
+    print(imagenet_cost_markdown(found, arguments.devices))
     if arguments.out is not None:
         write_text(arguments.out, json.dumps(found, indent=2) + "\n")
 

@@ -1,7 +1,8 @@
 """Tables of what was measured, on the screen and in pages.
 
 A page holds `<!-- benchmark: NAME -->` and `<!-- end -->`; what stands between the two lines is made from
-results/benchmarks/NAME.json. `python -m benchmarks.table PAGE ...` writes it anew.
+results/benchmarks/NAME.json, be it of `python -m benchmarks` or of `python -m benchmarks.imagenet_cost`.
+`python -m benchmarks.table PAGE ...` writes it anew.
 """
 
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.first_run import first_run_markdown
+from benchmarks.imagenet_cost import imagenet_cost_markdown
+from benchmarks.machine import machine
 
 _BLOCK = re.compile(r"<!-- benchmark: (?P<name>[\w.-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -56,8 +59,11 @@ def refreshed(text: str, results: Path) -> str:
         path = results / f"{match['name']}.json"
         if not path.is_file():
             raise FileNotFoundError(f"the page has a block for {match['name']!r}, but there is no {path}")
-        groups = json.loads(path.read_text(encoding="utf-8"))["groups"]
-        body = "\n".join(f"**{name}**\n\n{group_markdown(group)}" for name, group in groups.items())
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if "groups" in found:
+            body = "\n".join(f"**{name}**\n\n{group_markdown(group)}" for name, group in found["groups"].items())
+        else:
+            body = imagenet_cost_markdown(found)
         return f"<!-- benchmark: {match['name']} -->\n{body}<!-- end -->"
 
     return _BLOCK.sub(block, text)
@@ -65,13 +71,10 @@ def refreshed(text: str, results: Path) -> str:
 
 def where(group: dict[str, Any]) -> str:
     """What a group was measured on, and how."""
-    on, allocator = group["environment"], group["allocator"]
-    settings = ", ".join(f"{name} {value}" for name, value in allocator.items()) or "the system's"
-    source = on["source"]["commit"][:12] if on["source"] else "unknown"
-    changed = " with changes" if on["source"] and on["source"]["changed"] else ""
+    settings = ", ".join(f"{name} {value}" for name, value in group["allocator"].items()) or "the system's"
     return (
-        f"{on['device']}, {on['threads']} threads, torch {on['packages']['torch']}, commit {source}{changed}; "
-        f"allocator: {settings}; median of {group['repeats']} rounds, range over the rounds."
+        f"{machine(group['environment'])}; allocator: {settings}; median of {group['repeats']} rounds, "
+        "range over the rounds."
     )
 
 

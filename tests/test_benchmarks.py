@@ -193,10 +193,13 @@ def test_the_cost_of_imagenet_is_worked_out_from_what_is_measured(
     }
     assert all(row["per_second"] > 0 for row in found["input"] + found["steps"])
     rate = found["steps"][0]["per_second"]
-    assert (
-        f"| resnet8 -> resnet8 | fp32 | {rate:.0f} | {1_281_167 * 100 / rate / 4 / 3600:.1f} |"
-        in capsys.readouterr().out
+    assert f"| resnet8 -> resnet8 | fp32 | {rate:.0f} | {1_281_167 * 100 / rate / 4 / 3600:.1f} |" in (
+        said := capsys.readouterr().out
     )
+    page = refreshed("<!-- benchmark: cost -->\n<!-- end -->", tmp_path)
+    assert f"| {rate:.0f} | {1_281_167 * 100 / rate / 8 / 3600:.1f} |" in page
+    assert f"{torch.get_num_threads()} threads, torch {found['environment']['packages']['torch']}" in page
+    assert page.splitlines()[1] in said
     settings = DataSettings(name="pictures", pictures=PictureSettings(size=16))
     made = load_pictures(settings, imagenet_cost.made_pictures(tmp_path / "made", 6)).train
     shards = imagenet_cost.packed(made, tmp_path / "shard.tar")
