@@ -20,6 +20,7 @@ from benchmarks.timing import Contest, Row, hold
 from decant.data import DataSettings, PictureSettings, load_pictures
 
 CPU = torch.device("cpu")
+REPOSITORY = Path(__file__).parents[1]
 TINY = Options(
     device="cpu",
     pairs=(("resnet8", "resnet8"),),
@@ -72,6 +73,13 @@ def test_every_group_has_its_rows_and_its_file(tmp_path: Path) -> None:
     assert "| 240 epochs, table filled on the way | " in shown
     assert "median of 1 rounds" in shown
     assert refreshed(shown, tmp_path) == shown
+
+
+@pytest.mark.parametrize("page", ["docs/performance.md", "docs/guides/imagenet.md"])
+def test_pages_show_what_was_measured(page: str) -> None:
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    assert "<!-- benchmark: " in text
+    assert refreshed(text, REPOSITORY / "results" / "benchmarks") == text, "run `make tables`"
 
 
 def test_a_file_keeps_the_groups_that_were_not_measured(tmp_path: Path) -> None:
@@ -171,9 +179,7 @@ for row in hold(contest, repeats=1, seconds=0.0, device=torch.device("cpu")):
 
 def test_memory_is_told_in_the_unit_of_the_contest() -> None:
     # In a process of its own: memory that other tests freed and the allocator kept would be used again, unseen.
-    run = subprocess.run(
-        [sys.executable, "-c", MEMORY], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", MEMORY], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     large, small = map(float, run.stdout.split())
     if large < 0:
         pytest.skip("this system does not tell the peak of the memory in use")
