@@ -13,6 +13,7 @@ from decant.engine import Places
 from decant.engine.compare import compare
 from decant.engine.plan import Plan
 from decant.engine.tune import tune
+from decant.engine.tuning_findings import tuning_findings
 from decant.evidence.metric import METRICS
 from decant.methods import BernoulliDKDSettings, BernoulliKDSettings, BernoulliSettings
 from decant.recipe import ROLES, CompareSettings, Recipe, TeacherSettings, recipe_to_dict
@@ -99,8 +100,24 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, here: Places) -> Non
     alone = CompareSettings(tune={"bernoulli_dkd": {"alpha": (1.0, 2.0)}})
     with pytest.raises(ValueError, match=f"names only one of bernoulli_dkd and {CONTROL}"):
         plan(replace(TUNED, compare=alone), CONTROL, "bernoulli_dkd")
-    with pytest.raises(ValueError, match=r"searches are judged by top-1.*list candidates in compare\.tune"):
-        tune(TUNED, tmp_path / "tuned", here)
+
+
+def test_weights_are_searched_and_the_best_recipe_is_compared(tmp_path: Path, here: Places) -> None:
+    pytest.importorskip("optuna", reason="needs the extra [tune]")
+    found = tune(replace(TUNED, compare=CompareSettings()), tmp_path / "tuned", here, trials=2, epochs=2)
+    assert [(each.name, len(each.trials)) for each in found.searches] == [("bernoulli_dkd", 2), (CONTROL, 2)]
+    runs = [json.loads(path.read_text()) for path in (tmp_path / "tuned").rglob("summary.json")]
+    scores = sorted(round(run["last"]["map"], 6) for run in runs if run["last"]["split"] == "validation")
+    assert scores == sorted(round(score, 6) for each in found.searches for _, score in each.trials)
+    method, matched = found.recipe.method, found.recipe.compare.methods[CONTROL]
+    assert isinstance(method, BernoulliDKDSettings)
+    assert isinstance(matched, BernoulliKDSettings)
+    assert (matched.temperature, matched.weight) == (method.temperature, found.searches[1].best["weight"])
+    assert list(found.recipe.compare.tune["bernoulli_dkd"]) == ["alpha"]
+    plan = Plan(found.recipe, ["bernoulli", CONTROL, "bernoulli_dkd"], 3, tmp_path / "compared")
+    assert plan.tuned.keys() == {"bernoulli_dkd", CONTROL}
+    tables = tuning_findings(found).tables
+    assert "mean average precision on validation, %" in tables[0].headings
 
 
 def test_validation_pictures_are_drawn_from_all(here: Places) -> None:

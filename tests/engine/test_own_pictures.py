@@ -1,6 +1,7 @@
 """`decant distill`: its steps, what it refuses, that it goes on, and what it leaves behind."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from data.made_pictures import save
 from decant.cli import main
 from decant.engine import Places
 from decant.engine.checkpoint import read_about
-from decant.engine.own_pictures import OwnPictures, UselessTeacherError, Wanted, distill_pictures, own_pictures_recipe
+from decant.engine.own_pictures import OwnPictures, Wanted, distill_pictures, own_pictures_recipe
+from decant.engine.teacher import Teacher
+from decant.engine.useless_teacher import UselessTeacherError, refuse_beaten, refuse_chance
 from decant.models import create
 from decant.recipe import load_recipe
+from engine.multilabel_pictures import lit_pictures
 from engine.tiny import Heard, InterruptAfter, LostMachineError, contents
 
 WANTED = Wanted(
@@ -30,6 +34,7 @@ WANTED = Wanted(
     changes=("train.batch_size=8", "teacher.recipe.train.batch_size=8"),
 )
 CLASSES = ("blue", "green", "red")
+TOLD_APART = ("bernoulli", "bernoulli_dkd")
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_a_teacher_that_is_no_better_than_chance(tmp_path: Path) -> None:
         for place in range(12):
             save(tmp_path / "noise" / name / f"{place}.png", seed=100 * number + place)
     changes = ("teacher.recipe.train.learning_rate=1e-9", *WANTED.changes)
-    with pytest.raises(UselessTeacherError, match=r"always naming the largest class is on 50.00% \(up to .*--anyway"):
+    with pytest.raises(UselessTeacherError, match=r"always naming the largest class has 50.00% \(up to .*--anyway"):
         run(replace(WANTED, teacher_epochs=1, changes=changes), tmp_path / "noise", tmp_path / "out")
 
 
@@ -204,3 +209,35 @@ def test_the_command(
         main()
     assert ended.value.code == 0, "what lies beside the student is no stranger's"
     assert (tmp_path / "out/model-card.md").read_text() == "my own words"
+
+
+def test_any_number_of_classes_to_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = lit_pictures(tmp_path / "lit"), tmp_path / "out"
+    command = f"decant distill {table} --task multilabel --teacher digits_teacher --student digits_student --out {out}"
+    command += " --size 8 --epochs 3 --teacher-epochs 12 --seeds 1 --workers 0 --device cpu --anyway"
+    command += " --set train.batch_size=8 --set teacher.recipe.train.batch_size=8"
+    monkeypatch.setattr(sys, "argv", command.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"mean average precision \d+\.\d\d% on \d+ test pictures", told)
+    runs = {name: json.loads((out / f"runs/{name}/seed-0/summary.json").read_text()) for name in TOLD_APART}
+    exact = [runs[name]["last"]["exact"] for name in TOLD_APART]
+    assert f"bernoulli_dkd against bernoulli: {exact[1] - exact[0]:+.2f} [" in told
+    assert "percentage points of pictures with every class right" in told
+    assert read_about(out / "student.safetensors")["task"] == "multilabel"
+    assert "--task multilabel" in (out / "model-card.md").read_text()
+
+
+def test_a_teacher_that_orders_pictures_like_chance() -> None:
+    target = (torch.rand(60, 4, generator=torch.Generator().manual_seed(1)) < 0.4).long()
+    teacher = Teacher(torch.nn.Identity(), "some", "", None, map=100 * float(target.double().mean()))
+    with pytest.raises(UselessTeacherError, match=r"a random order of the pictures has 4\d\.\d\d% \(up to "):
+        refuse_chance(teacher, target, "mean average precision")
+    refuse_chance(replace(teacher, map=80.0), target, "mean average precision")
+    with pytest.raises(UselessTeacherError, match=r"mean average precision 80\.00% .* the student alone 80\.00%"):
+        refuse_beaten(replace(teacher, map=80.0), 80.0, "mean average precision")
+    refuse_beaten(replace(teacher, map=80.1), 80.0, "mean average precision")

@@ -1,5 +1,6 @@
 """`decant distill`: from a folder of pictures to a student and a verdict."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,13 @@ from decant.cli.options import (
 )
 
 
+class Task(Enum):
+    """What a picture shows: one class, or any number of them."""
+
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+
+
 def distill(
     pictures: Annotated[
         Path, typer.Argument(help="A folder of class folders, a .csv or .tsv of path,label, tar files, or hf:NAME.")
@@ -29,7 +37,13 @@ def distill(
     ],
     student: Annotated[str, typer.Option("--student", help="A network, usually a smaller one.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the result; not inside the pictures.")],
-    method: Annotated[str, typer.Option("--method", help="How the student learns.")] = "dkd",
+    method: Annotated[
+        str | None, typer.Option("--method", help="How the student learns. [default: dkd, or bernoulli_dkd]")
+    ] = None,
+    task: Annotated[
+        Task,
+        typer.Option("--task", help="multilabel: any number of classes to a picture, in a table of path,label|label2."),
+    ] = Task.CLASSIFICATION,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start the teacher from its library's weights; may download them.")
     ] = False,
@@ -72,6 +86,7 @@ def distill(
     wanted = Wanted(
         teacher=teacher,
         student=student,
+        task=task.value,
         pretrained=pretrained,
         teacher_weights=teacher_weights,
         student_pretrained=student_pretrained,
@@ -99,6 +114,7 @@ def distill(
     made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
     names = [Path(name).name if is_own(name) else name for name in (teacher, student)]  # no path of this machine
     command = f"decant distill PICTURES --teacher {names[0]} --student {names[1]}" + " --trust-code" * trust_code
+    command += " --task multilabel" if wanted.task == "multilabel" else ""
     command += " --unlabelled FOLDER" if unlabelled is not None else ""
     write_comparison(made.comparison, made.runs, command=command)
     if not write_card(out, command=command, comparison=made.comparison):
@@ -107,10 +123,11 @@ def distill(
     for line in verdict(made.comparison).lines:
         console.print(line, highlight=False, markup=False)
     if (difference := made.difference) is not None:
+        right = "top-1" if wanted.task == "classification" else "pictures with every class right"
+        interval = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
         console.print(
-            f"{method} against supervised: {difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] "
-            f"percentage points of top-1 (95% interval over {difference.n:,} test pictures). This is about these two "
-            "networks only: another seed may turn it round.",
+            f"{wanted.taught} against {wanted.alone}: {interval} percentage points of {right} (95% interval over "
+            f"{difference.n:,} test pictures). This is about these two networks only: another seed may turn it round.",
             highlight=False,
             markup=False,
         )

@@ -86,8 +86,8 @@ def tune(
     write_findings(tuning_findings(tuned), out, command=" ".join(command + ([] if control else ["--no-control"])))
     for search in tuned.searches:
         told = ", ".join(f"{name} {value:g}" for name, value in search.best.items())
-        top1 = max(score for _, score in search.trials)
-        console.print(f"{search.name}: {told} (top-1 {top1:.2f} on validation)", highlight=False, markup=False)
+        best = f"{settings.metric_name} {max(score for _, score in search.trials):.2f}"
+        console.print(f"{search.name}: {told} ({best} on validation)", highlight=False, markup=False)
     console.print(
         f"{out / BEST_FILE}: the recipe with these; {out}: README.md, figure.png, all trials",
         highlight=False,

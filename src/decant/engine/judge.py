@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
+from decant.data import Images
 from decant.engine.checkpoint import STUDENT_FILE
-from decant.engine.evaluate import Score, evaluate
+from decant.engine.evaluate import Score, evaluate, forward_passes
 from decant.engine.multilabel_score import MultilabelScore, evaluate_multilabel
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
@@ -67,3 +69,20 @@ def evaluate_run(folder: Path, places: Places, *, weights: Path | None = None, t
     judge = evaluate_multilabel if recipe.task == "multilabel" else evaluate
     measured = judge(network, images, parallel, channels_last=recipe.train.channels_last)
     return Judged(recipe, images.name, measured)
+
+
+def right_answers(network: nn.Module, images: Images, parallel: Parallel, recipe: Recipe) -> Tensor:
+    """Whether the network is right on each sample (N,): its class, or every yes and no of any number of classes.
+
+    Args:
+        network: images to logits, in the memory layout of its run.
+        images: what it is asked about, with targets.
+        parallel: device and precision.
+        recipe: of its run.
+    """
+    right = torch.zeros(images.size, dtype=torch.int64, device=parallel.device)
+    for logits, target, index in forward_passes(network, images, parallel, None, recipe.train.channels_last):
+        several = recipe.task == "multilabel"
+        made = ((logits > 0) == (target > 0.5)).all(1) if several else logits.argmax(1) == target
+        right[index] = made.long()
+    return parallel.total(right) > 0

@@ -6,25 +6,28 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
-from decant.data import DataSettings, Images, PictureSettings, PictureSplits
+from decant.data import DataSettings, PictureSettings, PictureSplits
 from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_atomically
 from decant.engine.compare import compare
-from decant.engine.evaluate import choices
+from decant.engine.judge import right_answers
 from decant.engine.own_networks import within
 from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan
 from decant.engine.progress import Reporter
 from decant.engine.run import find_teacher, load_data
-from decant.engine.teacher import Teacher, trained_student
+from decant.engine.teacher import trained_student
 from decant.engine.training import refuse_early
+from decant.engine.useless_teacher import refuse_beaten, refuse_chance
 from decant.evidence import Comparison, Interval, paired_bootstrap
+from decant.evidence.metric import METRICS
 from decant.models import classes_of, preprocessing_of
 from decant.recipe import (
+    ROLES,
     Cosine,
     NetworkSettings,
     Recipe,
@@ -38,8 +41,6 @@ from decant.recipe import (
 
 Settings = TypeVar("Settings", NetworkSettings, TeacherSettings)
 
-_ALONE = "supervised"
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -48,10 +49,11 @@ class Wanted:
     Attributes:
         teacher: the teacher's network, by name; or ``my_file.py:make``.
         student: the student's.
+        task: "classification", or "multilabel" for any number of classes to a picture.
         pretrained: whether the teacher starts from its library's weights, which may be downloaded.
         teacher_weights: a file that it starts from instead.
         student_pretrained: whether the student starts from its library's weights.
-        method: how the student learns.
+        method: how the student learns; none for the task's own with two weights, dkd or bernoulli_dkd.
         seeds: students of the method; a verdict needs 3.
         control: whether as many students learn without the teacher.
         size: height and width of what both networks see; none for what the teacher's weights were trained on, or 224.
@@ -65,10 +67,11 @@ class Wanted:
 
     teacher: str
     student: str
+    task: Literal["classification", "multilabel"] = "classification"
     pretrained: bool = False
     teacher_weights: Path | None = None
     student_pretrained: bool = False
-    method: str = "dkd"
+    method: str | None = None
     seeds: int = 3
     control: bool = True
     size: int | None = None
@@ -79,9 +82,15 @@ class Wanted:
     changes: Sequence[str] = ()
     trust_code: bool = False
 
+    @property
+    def taught(self) -> str:
+        """Name of the method by which the student learns."""
+        return self.method or METRICS[self.task].decoupled
 
-class UselessTeacherError(ValueError):
-    """A teacher that has nothing to teach."""
+    @property
+    def alone(self) -> str:
+        """Name of the method without a teacher."""
+        return METRICS[self.task].baseline
 
 
 @dataclass(frozen=True)
@@ -132,16 +141,18 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     if teacher is None:
         raise ValueError("the recipe of distillation lost its teacher; leave `teacher` in it")
-    reporter.say(f"  top-1 {teacher.top1:.2f}% of {splits.test.size:,} test pictures")
-    _refuse_chance(teacher, splits.test, wanted.anyway)
+    reporter.say(f"  {recipe.metric_name} {teacher.score:.2f}% on {splits.test.size:,} test pictures")
+    if not wanted.anyway:
+        refuse_chance(teacher, splits.test.target, recipe.metric_name)
     compared = partial(compare, recipe, out=runs, places=places, reporter=reporter, splits=splits, teacher=teacher)
-    names = [wanted.method]
+    names = [wanted.taught]
     if wanted.control:
         reporter.say(f"3 of 4: the student, {wanted.student}, without the teacher")
-        alone = compared([_ALONE], 1).result(_ALONE).last_score.mean
-        _refuse_beaten(teacher, alone, wanted.anyway)
-        names = [_ALONE, wanted.method]
-    reporter.say(f"4 of 4: the student by {wanted.method}" + (", and more without" if wanted.seeds > 1 else ""))
+        alone = compared([wanted.alone], 1).result(wanted.alone).last_score.mean
+        if not wanted.anyway:
+            refuse_beaten(teacher, alone, recipe.metric_name)
+        names = [wanted.alone, wanted.taught]
+    reporter.say(f"4 of 4: the student by {wanted.taught}" + (", and more without" if wanted.seeds > 1 else ""))
     comparison = compared(names, wanted.seeds)
     plan = Plan(recipe, names, wanted.seeds, runs)
     folders = [plan.shown(name, recipe.seed).folder for name in names]
@@ -175,6 +186,8 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
     if weights is not None or wanted.pretrained:  # the classifier is a fresh one: it learns first, then all, gently
         train = replace(train, learning_rate=0.01, probe_epochs=max(1, epochs // 5) if epochs > 1 else 0)
     taught = Recipe(
+        task=wanted.task,
+        method=ROLES[wanted.task].baseline(),
         student=_network(NetworkSettings, wanted, wanted.teacher, weights=weights, pretrained=wanted.pretrained),
         data=_data(wanted, wanted.teacher, wanted.pretrained),
         train=train,
@@ -184,11 +197,13 @@ def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
 
 def _student_recipe(wanted: Wanted) -> Recipe:
     alone = Recipe(
+        task=wanted.task,
+        method=ROLES[wanted.task].baseline(),
         student=_network(NetworkSettings, wanted, wanted.student, pretrained=wanted.student_pretrained),
         data=replace(_data(wanted, wanted.student, wanted.student_pretrained), unlabelled=wanted.unlabelled),
         train=_budget(wanted.epochs),
     )
-    method = method_settings(wanted.method, alone.method, alone.compare)
+    method = method_settings(wanted.taught, alone.method, alone.compare)
     return replace(alone, method=within(method, wanted.epochs))
 
 
@@ -232,26 +247,6 @@ def _refuse_folder(out: Path, pictures: Path | None, code: Mapping[str, bytes]) 
         )
 
 
-def _refuse_chance(teacher: Teacher, images: Images, anyway: bool) -> None:
-    most = float(images.target.bincount().max()) / images.size
-    chance = 100 * (most + 2 * math.sqrt(most * (1 - most) / images.size))
-    if teacher.top1 is not None and teacher.top1 <= chance and not anyway:
-        raise UselessTeacherError(
-            f"the teacher is right on {teacher.top1:.2f}% of the test pictures, and always naming the largest class is "
-            f"on {100 * most:.2f}% (up to {chance:.2f}% by luck): it has nothing to teach. Train it longer "
-            "(--teacher-epochs), start it from weights (--pretrained), or go on with --anyway"
-        )
-
-
-def _refuse_beaten(teacher: Teacher, alone: float, anyway: bool) -> None:
-    if teacher.top1 is not None and teacher.top1 <= alone and not anyway:
-        raise UselessTeacherError(
-            f"the teacher is right on {teacher.top1:.2f}% of the test pictures, the student alone on {alone:.2f}%: "
-            "it is no better than whom it would teach. Take a larger one, train it longer (--teacher-epochs), start it "
-            "from weights (--pretrained), or go on with --anyway"
-        )
-
-
 def _difference(recipe: Recipe, plan: Plan, splits: PictureSplits, places: Places) -> Interval:
     """With one seed: the method's student against the one without a teacher, over the pictures."""
     parallel = Parallel(device=places.device, precision=recipe.train.precision)
@@ -261,7 +256,6 @@ def _difference(recipe: Recipe, plan: Plan, splits: PictureSplits, places: Place
         planned = plan.shown(name, recipe.seed)
         network = trained_student(planned.recipe, planned.folder / STUDENT_FILE, splits.train)
         network.to(parallel.device).to(memory_format=layout)
-        made = choices(network, splits.test, parallel, channels_last=recipe.train.channels_last)
-        right.append((made == splits.test.target).tolist())
+        right.append(right_answers(network, splits.test, parallel, recipe).tolist())
     alone, taught = right
     return paired_bootstrap(taught, alone)

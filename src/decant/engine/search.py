@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from decant.engine.plan import FIRST_TUNING_SEED
 from decant.interfaces import MethodSettings
-from decant.recipe import KD_MATCHED, MultiStep, Recipe, method_settings, with_candidate
+from decant.recipe import ROLES, MultiStep, Recipe, method_settings, with_candidate
 
 _DIGITS = 3
 """Significant digits of what is tried: more decide nothing, and nobody can read them."""
@@ -43,12 +43,16 @@ class Range:
 Space = dict[str, Range]
 """Setting of a method -> where it is searched."""
 
+_TEMPERATURE, _WEIGHT = Range(1.0, 8.0), Range(0.25, 16.0)
+
 SPACES: dict[str, Space] = {
-    "dkd": {"alpha": Range(0.25, 4.0), "beta": Range(0.25, 16.0), "temperature": Range(1.0, 8.0)},
-    "kd": {"weight": Range(0.25, 16.0), "temperature": Range(1.0, 8.0)},
-    KD_MATCHED: {"weight": Range(0.25, 16.0)},
+    "dkd": {"alpha": Range(0.25, 4.0), "beta": _WEIGHT, "temperature": _TEMPERATURE},
+    "bernoulli_dkd": {"alpha": _WEIGHT, "beta": _WEIGHT, "temperature": _TEMPERATURE},
+    **{name: {"weight": _WEIGHT, "temperature": _TEMPERATURE} for name in ("kd", "bernoulli_kd")},
+    **{roles.control: {"weight": _WEIGHT} for roles in ROLES.values()},
 }
-"""By method; the control has dkd's temperature, or it would be none. Others are given with ``--range``."""
+"""By method; a control has the temperature of what it is held against, or it would be none. Others are given with
+``--range``."""
 
 
 def space_of(name: str, ranges: Space, settings: MethodSettings) -> Space:
@@ -110,8 +114,12 @@ def trial_recipe(recipe: Recipe, settings: MethodSettings, epochs: int, seed: in
     return replace(recipe.trained, method=settings, train=train, seed=seed, judged_on="validation")
 
 
-def control_of(recipe: Recipe, dkd: MethodSettings) -> MethodSettings:
-    """The weight-matched control of these settings of dkd, with the weight that the recipe gives it."""
-    given = method_settings(KD_MATCHED, recipe.method, recipe.compare)
-    matched = {name: getattr(dkd, name) for name in ("task_weight", "temperature", "warmup", "standardise")}
+def control_of(recipe: Recipe, decoupled: MethodSettings) -> MethodSettings:
+    """The weight-matched control of these settings of the task's method with two weights.
+
+    Its weight is the one that the recipe gives it.
+    """
+    roles = ROLES[recipe.task]
+    given = method_settings(roles.control, recipe.method, recipe.compare)
+    matched = {name: getattr(decoupled, name) for name in roles.shared}
     return cast(MethodSettings, replace(cast(Any, given), **matched))

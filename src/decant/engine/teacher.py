@@ -48,6 +48,11 @@ class Teacher:
     notes: tuple[str, ...] = ()
     choices: dict[str, Tensor] = field(default_factory=dict, compare=False)
 
+    @property
+    def score(self) -> float | None:
+        """What its task is judged by, in percent on the test images, where that is known."""
+        return self.top1 if self.map is None else self.map
+
     def to_dict(self) -> dict[str, Any]:
         """What a run's summary says about it."""
         scored = {} if self.map is None else {"map": self.map}

@@ -18,8 +18,7 @@ from decant.engine.search import Space, control_of, rounded, space_of, trial_rec
 from decant.engine.teacher import Teacher
 from decant.engine.trials import Trials, importances
 from decant.interfaces import MethodSettings
-from decant.methods import DKDSettings
-from decant.recipe import KD_MATCHED, CompareSettings, Recipe, recipe_hash, recipe_to_dict
+from decant.recipe import ROLES, CompareSettings, Recipe, recipe_hash, recipe_to_dict
 
 TUNED_FILE, BEST_FILE = "tuned.json", "best.json"
 """The recipe that a folder tunes, and the one that came of it."""
@@ -34,9 +33,9 @@ class Search:
     """All trials of one method.
 
     Attributes:
-        name: ``dkd``, or ``kd-matched`` for its control.
+        name: of the method, or ``kd-matched`` and the like for its control.
         space: what was searched.
-        trials: values -> mean top-1 on validation images in percent, in the order of the trials.
+        trials: values -> mean score on validation images in percent, in the order of the trials.
         best: the values of the best one.
         importance: setting -> share of the variation that it explains (fANOVA), 0 to 1; empty below 4 trials.
     """
@@ -54,7 +53,7 @@ class Tuned:
 
     Attributes:
         recipe: the given one with the best settings.
-        searches: of the method and, for dkd, of its control.
+        searches: of the method and, where it has two weights, of its control.
         epochs, seeds: of every trial.
     """
 
@@ -91,18 +90,13 @@ def tune(
         epochs: of a trial; by default a quarter of the recipe's. Milestones and warm-ups are shortened likewise.
         seeds: runs per trial.
         ranges: setting -> where it is searched; by default those of ``SPACES``.
-        control: whether dkd's control is searched too.
+        control: whether the control of a method with two weights is searched too.
         reporter: where to say what is going on.
 
     Raises:
         FileExistsError: ``out`` holds something else.
         ValueError: no validation images; no teacher; counts below 1; settings that there are not; optuna missing.
     """
-    if recipe.task != "classification":
-        raise ValueError(
-            f'searches are judged by top-1, which task = "{recipe.task}" has none of; list candidates in compare.tune, '
-            "and decant compare tries each on validation images"
-        )
     reporter = reporter or Reporter()
     epochs = max(1, recipe.train.epochs // 4) if epochs is None else epochs
     if trials < 1 or seeds < 1 or not 1 <= epochs <= recipe.train.epochs:
@@ -126,9 +120,10 @@ def tune(
         searches = [bench.search(recipe.method.name, recipe.method, space, trials)]
         method = with_values(recipe.method, dict(searches[0].best))
         matched: MethodSettings | None = None
-        if control and isinstance(method, DKDSettings):
+        roles = ROLES[recipe.task]
+        if control and isinstance(method, roles.decoupled):
             start = control_of(recipe, method)
-            searches.append(bench.search(KD_MATCHED, start, space_of(KD_MATCHED, {}, start), trials))
+            searches.append(bench.search(roles.control, start, space_of(roles.control, {}, start), trials))
             matched = with_values(start, dict(searches[1].best))
         best = _best_recipe(recipe, method, matched, trials, epochs)
         keep_recipe(out / BEST_FILE, best)
@@ -157,7 +152,8 @@ class _Bench:
             score = self._run(name, with_values(start, values))
             trials.tell(score)
             told = ", ".join(f"{setting} {rounded(value):g}" for setting, value in values.items())
-            self.reporter.say(f"{name}: trial {count - left + 1} of {count}, {told}: top-1 {score:.2f} on validation")
+            came = f"{self.recipe.metric_name} {score:.2f} on validation"
+            self.reporter.say(f"{name}: trial {count - left + 1} of {count}, {told}: {came}")
         found = tuple(
             ({setting: rounded(value) for setting, value in values.items()}, score)
             for values, score in trials.finished[:count]
@@ -166,7 +162,7 @@ class _Bench:
         return Search(name, space, found, best, importances(trials))
 
     def _run(self, name: str, settings: MethodSettings) -> float:
-        """Mean top-1 over the seeds, in percent."""
+        """Mean score over the seeds, in percent."""
         scores = []
         for seed in self.seeds:
             recipe = trial_recipe(self.recipe, settings, self.epochs, seed)
@@ -181,7 +177,7 @@ class _Bench:
                 teacher=self.teacher,
                 announce=False,
             )
-            scores.append(float(summary["last"]["top1"]))
+            scores.append(float(summary["last"][recipe.metric]))
         return sum(scores) / len(scores)
 
 
@@ -189,25 +185,30 @@ def _best_recipe(
     recipe: Recipe, method: MethodSettings, matched: MethodSettings | None, trials: int, epochs: int
 ) -> Recipe:
     """The recipe with the best settings; with a control, one whose comparison may come to a verdict."""
-    if matched is None or not isinstance(method, DKDSettings):
+    if matched is None:
         return replace(recipe, method=method)
+    roles = ROLES[recipe.task]
     note = (
-        f"dkd's settings were searched by {trials} runs of {epochs} epochs on validation images, the control's weight "
-        "by as many at dkd's temperature, which the two share; around what was found, each is tuned again here."
+        f"{method.name}'s settings were searched by {trials} runs of {epochs} epochs on validation images, the "
+        f"control's weight by as many at {method.name}'s temperature, which the two share; around what was found, each "
+        "is tuned again here."
     )
-    weight = float(getattr(matched, "weight"))  # noqa: B009
     compare = CompareSettings(
-        methods={**recipe.compare.methods, KD_MATCHED: matched},
+        methods={**recipe.compare.methods, roles.control: matched},
         tune={
-            "dkd": {"beta": tuple(rounded(method.beta * factor) for factor in _AROUND)},
-            KD_MATCHED: {"weight": tuple(rounded(weight * factor) for factor in _AROUND)},
+            method.name: {roles.weight: _around(method, roles.weight)},
+            roles.control: {"weight": _around(matched, "weight")},
         },
         optimizers=recipe.compare.optimizers,
         tuning_seeds=recipe.compare.tuning_seeds,
         notes=(*recipe.compare.notes, note),
     )
-    compare.methods.pop("dkd", None)  # the recipe's own method is dkd now
+    compare.methods.pop(method.name, None)  # the recipe's own method is the one that was found
     return replace(recipe, method=method, compare=compare)
+
+
+def _around(settings: MethodSettings, name: str) -> tuple[float, ...]:
+    return tuple(rounded(float(getattr(settings, name)) * factor) for factor in _AROUND)
 
 
 def _refuse_another(recipe: Recipe, out: Path, budget: dict[str, Any]) -> None:

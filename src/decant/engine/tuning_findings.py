@@ -11,13 +11,13 @@ from decant.evidence import Cell, Findings, Panel, Series, Table
 def tuning_findings(tuned: Tuned) -> Findings:
     """Every trial, what mattered, and the best, with a slice through the trials for each setting."""
     names = " and ".join(search.name for search in tuned.searches)
-    seeds = len(tuned.seeds)
+    seeds, metric = len(tuned.seeds), tuned.recipe.metric_name
     return Findings(
         study="tuning",
         question=f"Which settings of {names} do best on validation images, after {tuned.epochs} epochs?",
         comparisons={},
-        tables=tuple(table for search in tuned.searches for table in _tables(search)),
-        panels=tuple(panel for search in tuned.searches for panel in _slices(search)),
+        tables=tuple(table for search in tuned.searches for table in _tables(search, metric)),
+        panels=tuple(panel for search in tuned.searches for panel in _slices(search, metric)),
         shown=tuple(_best(search) for search in tuned.searches),
         not_shown=(
             "That these settings are better than others by more than chance: the best of many trials looks better "
@@ -33,7 +33,7 @@ def tuning_findings(tuned: Tuned) -> Findings:
     )
 
 
-def _tables(search: Search) -> Iterator[Table]:
+def _tables(search: Search, metric: str) -> Iterator[Table]:
     settings = tuple(search.space)
     ranks = sorted(range(len(search.trials)), key=lambda number: -search.trials[number][1])
     rows: tuple[tuple[Cell, ...], ...] = tuple(
@@ -42,7 +42,7 @@ def _tables(search: Search) -> Iterator[Table]:
     )
     first = "the recipe's own settings are trial 1" if len(search.trials) > 1 else ""
     yield Table(
-        ("trial", *settings, "top-1 on validation, %"), rows, f"{search.name}: all trials, the best first", first
+        ("trial", *settings, f"{metric} on validation, %"), rows, f"{search.name}: all trials, the best first", first
     )
     if search.importance:
         ranges: Space = search.space
@@ -56,7 +56,7 @@ def _tables(search: Search) -> Iterator[Table]:
         )
 
 
-def _slices(search: Search) -> Iterator[Panel]:
+def _slices(search: Search, metric: str) -> Iterator[Panel]:
     scores = tuple(score for _, score in search.trials)
     for name in search.space:
         values = tuple(trial[name] for trial, _ in search.trials)
@@ -64,7 +64,7 @@ def _slices(search: Search) -> Iterator[Panel]:
         yield Panel(
             f"{search.name}: {name}{share}",
             name,
-            "top-1 on validation, %",
+            f"{metric} on validation, %",
             (Series("", values, scores, joined=False),),
             ticks=_ticks(min(values), max(values)),
             logarithmic=True,
@@ -83,8 +83,8 @@ def _ticks(low: float, high: float) -> dict[float, str]:
 
 def _best(search: Search) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in search.best.items())
-    top1 = max(score for _, score in search.trials)
-    return f"{search.name}: the best of {len(search.trials)} trials has {values} and {top1:.2f}% on validation images."
+    best = max(score for _, score in search.trials)
+    return f"{search.name}: the best of {len(search.trials)} trials has {values} and {best:.2f}% on validation images."
 
 
 def _value(value: float) -> str:

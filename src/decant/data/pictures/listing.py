@@ -197,7 +197,10 @@ def _list_table(table: Path, several: bool) -> Listing:
             )
         cells = dict(zip(header, map(str.strip, row), strict=True))
         if not cells["path"] or not (cells["label"] or several):
-            raise ValueError(f"{table}, row {number}: a path and a label are needed, got {row}")
+            raise ValueError(
+                f"{table}, row {number}: a path and a label are needed, got {row}; where a picture may have several "
+                'classes or none, the task is "multilabel"'
+            )
         label, word = unicodedata.normalize("NFC", cells["label"]), cells.get("split", "").lower()
         if word and word not in PARTS:
             raise ValueError(f"{table}, row {number}: split is one of {', '.join(PARTS)}, or empty; got {word!r}")
