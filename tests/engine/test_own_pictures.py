@@ -117,6 +117,8 @@ def test_a_teacher_that_is_no_better_than_the_student(colours: Path, tmp_path: P
 def test_a_folder_inside_the_pictures_or_of_others_is_refused(colours: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is inside the pictures, where nothing is written"):
         run(WANTED, colours, colours / "out")
+    with pytest.raises(FileExistsError, match=r"holds no comparison; remove it first"):
+        run(WANTED, colours, tmp_path / "out", results=colours)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(FileExistsError, match=r"holds something else \(thesis.tex\)"):
@@ -183,7 +185,7 @@ def test_the_command(
 ) -> None:
     command = f"decant distill {colours} --teacher digits_teacher --student digits_student --out {tmp_path / 'out'}"
     command += " --size 8 --epochs 2 --teacher-epochs 3 --seeds 1 --workers 0 --device cpu --anyway"
-    command += " --set train.batch_size=8 --set method.beta=2.0"
+    command += f" --set train.batch_size=8 --set method.beta=2.0 --results {tmp_path / 'kept'}"
     monkeypatch.setattr(sys, "argv", command.split())
     threads = torch.get_num_threads()
     with pytest.raises(SystemExit) as ended:
@@ -196,7 +198,15 @@ def test_the_command(
     recipe = load_recipe(tmp_path / "out/runs/dkd/seed-0/recipe.json")
     assert (recipe.train.batch_size, recipe.data.pictures.size) == (8, 8)
     page = (tmp_path / "out/runs/README.md").read_text()
-    assert "decant distill PICTURES --teacher digits_teacher" in page
+    asked = "decant distill PICTURES --teacher digits_teacher --student digits_student --size 8"
+    assert (
+        f"{asked} --epochs 2 --teacher-epochs 3 --seeds 1 --anyway --set train.batch_size=8 --set method.beta=2.0"
+        in page
+    )
+    kept = {path.name for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    assert {"README.md", "metrics.jsonl", "recipe.json"} < kept
+    assert "student.safetensors" not in kept
+    assert (tmp_path / "kept/README.md").read_text() == page
     assert str(tmp_path) not in page
     assert (tmp_path / "out/student.safetensors").is_file()
     card = (tmp_path / "out/model-card.md").read_text()

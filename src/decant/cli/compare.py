@@ -20,6 +20,7 @@ from decant.cli.options import (
     OnDeviceOption,
     OutOption,
     RecipeArgument,
+    ResultsOption,
     SetOption,
     TeachersOption,
     ThreadsOption,
@@ -45,9 +46,7 @@ def compare(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 5,
     changes: SetOption = None,
     out: OutOption = None,
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Also copy the evidence here, without weights.")
-    ] = None,
+    results: ResultsOption = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
     device: DeviceOption = "auto",

@@ -1,8 +1,9 @@
 """`decant distill`: from a folder of pictures to a student and a verdict."""
 
+import shlex
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +12,7 @@ from decant.cli.options import (
     CacheOption,
     DeviceOption,
     DownloadOption,
+    ResultsOption,
     SetOption,
     ThreadsOption,
     TrustOption,
@@ -19,6 +21,9 @@ from decant.cli.options import (
     use_threads,
     workers_of,
 )
+
+if TYPE_CHECKING:
+    from decant.engine.own_pictures import Wanted
 
 
 class Task(Enum):
@@ -71,14 +76,15 @@ def distill(
     threads: ThreadsOption = None,
     download: DownloadOption = False,
     trust_code: TrustOption = False,
+    results: ResultsOption = None,
 ) -> None:
     """Distil a teacher into a student on your own pictures, and say what it was good for. Goes on where it stopped."""
     from decant.engine import Places
     from decant.engine.checkpoint import CARD_FILE
     from decant.engine.own_pictures import Wanted, distill_pictures
     from decant.engine.progress import reporter_for
+    from decant.engine.publish import publish
     from decant.evidence import verdict
-    from decant.recipe import is_own
     from decant.report import comparison_table, write_comparison
     from decant.report.model_card import write_card
 
@@ -111,12 +117,11 @@ def distill(
         cache=cache,
         unlabelled=unlabelled,
     )
-    made = distill_pictures(wanted, out, places, reporter=reporter_for(console))
-    names = [Path(name).name if is_own(name) else name for name in (teacher, student)]  # no path of this machine
-    command = f"decant distill PICTURES --teacher {names[0]} --student {names[1]}" + " --trust-code" * trust_code
-    command += " --task multilabel" if wanted.task == "multilabel" else ""
-    command += " --unlabelled FOLDER" if unlabelled is not None else ""
+    made = distill_pictures(wanted, out, places, results=results, reporter=reporter_for(console))
+    command = command_of(wanted)
     write_comparison(made.comparison, made.runs, command=command)
+    if results is not None:
+        publish(made.plan, places.teachers, results)
     if not write_card(out, command=command, comparison=made.comparison):
         console.print(f"{out / CARD_FILE} was changed by hand and is left as it is", highlight=False, soft_wrap=True)
     console.print(comparison_table(made.comparison))
@@ -137,3 +142,33 @@ def distill(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def command_of(wanted: "Wanted") -> str:
+    """The command as it is kept: whatever is not the default, and no path of this machine."""
+    from decant.recipe import is_own
+
+    names = [Path(name).name if is_own(name) else name for name in (wanted.teacher, wanted.student)]
+    words = ["decant", "distill", "PICTURES", "--teacher", names[0], "--student", names[1]]
+    words += ["--method", wanted.method] if wanted.method is not None else []
+    words += ["--task", wanted.task] if wanted.task != "classification" else []
+    words += ["--teacher-weights", "FILE"] if wanted.teacher_weights is not None else []
+    words += ["--unlabelled", "FOLDER"] if wanted.unlabelled else []
+    for option, value in (
+        ("--size", wanted.size),
+        ("--epochs", wanted.epochs),
+        ("--teacher-epochs", wanted.teacher_epochs),
+        ("--seeds", wanted.seeds),
+    ):
+        words += [option, str(value)] if value is not None else []
+    for option, given in (
+        ("--pretrained", wanted.pretrained),
+        ("--student-pretrained", wanted.student_pretrained),
+        ("--no-control", not wanted.control),
+        ("--anyway", wanted.anyway),
+        ("--trust-code", wanted.trust_code),
+    ):
+        words += [option] * given
+    for change in wanted.changes:
+        words += ["--set", change]
+    return shlex.join(words)

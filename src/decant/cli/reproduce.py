@@ -16,6 +16,7 @@ from decant.cli.options import (
     DeviceOption,
     DownloadOption,
     OnDeviceOption,
+    ResultsOption,
     SetOption,
     TeachersOption,
     ThreadsOption,
@@ -34,9 +35,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; a verdict needs 3.")] = 3,
     changes: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of all runs. [default: below runs]")] = None,
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Also copy the evidence below here, without weights.")
-    ] = None,
+    results: ResultsOption = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
     device: DeviceOption = "auto",

@@ -13,6 +13,7 @@ from decant.cli.options import (
     DataOption,
     DeviceOption,
     DownloadOption,
+    ResultsOption,
     TeachersOption,
     ThreadsOption,
     use_threads,
@@ -25,9 +26,7 @@ def study(
     demo: Annotated[bool, typer.Option("--demo", help="A size for a look: two tiny networks on digits.")] = False,
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Of every run. [default: the size's]")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of all studies, which share runs.")] = Path("runs/studies"),
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Also copy page and evidence here, without weights.")
-    ] = None,
+    results: ResultsOption = None,
     teachers: TeachersOption = TEACHERS,
     data: DataOption = DATA,
     device: DeviceOption = "auto",

@@ -19,6 +19,7 @@ from decant.engine.parallel import Parallel
 from decant.engine.places import Places
 from decant.engine.plan import Plan
 from decant.engine.progress import Reporter
+from decant.engine.publish import refuse_results
 from decant.engine.run import find_teacher, load_data
 from decant.engine.teacher import trained_student
 from decant.engine.training import refuse_early
@@ -101,16 +102,20 @@ class OwnPictures:
         comparison: the method beside the same budget without a teacher, where that was asked for.
         student: the file of the first seed's student.
         runs: folder of all runs.
+        plan: of the comparison, by which its evidence is copied.
         difference: with one seed, an interval over the pictures for these two networks alone; else None.
     """
 
     comparison: Comparison
     student: Path
     runs: Path
+    plan: Plan
     difference: Interval | None
 
 
-def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Reporter | None = None) -> OwnPictures:
+def distill_pictures(
+    wanted: Wanted, out: Path, places: Places, *, results: Path | None = None, reporter: Reporter | None = None
+) -> OwnPictures:
     """Check the pictures, have a teacher, train students with and without it, and compare them.
 
     Every step is a run that is kept: a call that was interrupted goes on, and what is finished is not done again.
@@ -119,10 +124,11 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         wanted: networks, method and budget.
         out: a folder for the result and all runs; not inside the pictures.
         places: ``data`` is the folder or table of pictures.
+        results: where the evidence will be copied to; it is refused before anything is trained.
         reporter: where to say what is going on.
 
     Raises:
-        FileExistsError: ``out`` holds something else.
+        FileExistsError: ``out`` or ``results`` holds something else.
         UselessTeacherError: a teacher that is no better than chance, or than the student alone.
         ValueError: pictures, networks or settings that cannot be used.
     """
@@ -137,6 +143,10 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
         raise ValueError(f"expected pictures, got {splits.train.name}; leave data.name in the recipe")
     reporter.say(f"2 of 4: the teacher, {wanted.teacher}")
     recipe = own_pictures_recipe(wanted, splits.train.classes)
+    names = [wanted.alone, wanted.taught] if wanted.control else [wanted.taught]
+    plan = Plan(recipe, names, wanted.seeds, runs)
+    if results is not None:
+        refuse_results(plan, results)
     refuse_early(recipe, splits, places, Parallel(device=places.device))
     teacher = find_teacher(recipe, splits, places, reporter=reporter)
     if teacher is None:
@@ -145,16 +155,13 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
     if not wanted.anyway:
         refuse_chance(teacher, splits.test.target, recipe.metric_name)
     compared = partial(compare, recipe, out=runs, places=places, reporter=reporter, splits=splits, teacher=teacher)
-    names = [wanted.taught]
     if wanted.control:
         reporter.say(f"3 of 4: the student, {wanted.student}, without the teacher")
         alone = compared([wanted.alone], 1).result(wanted.alone).last_score.mean
         if not wanted.anyway:
             refuse_beaten(teacher, alone, recipe.metric_name)
-        names = [wanted.alone, wanted.taught]
     reporter.say(f"4 of 4: the student by {wanted.taught}" + (", and more without" if wanted.seeds > 1 else ""))
     comparison = compared(names, wanted.seeds)
-    plan = Plan(recipe, names, wanted.seeds, runs)
     folders = [plan.shown(name, recipe.seed).folder for name in names]
     difference = None
     if wanted.control and wanted.seeds == 1:
@@ -163,7 +170,7 @@ def distill_pictures(wanted: Wanted, out: Path, places: Places, *, reporter: Rep
     for name, content in code.items():  # the student is of no use without it
         write_atomically(out / name, partial(Path.write_bytes, data=content))
     write_atomically(student, partial(copyfile, folders[-1] / STUDENT_FILE))
-    return OwnPictures(comparison, student, runs, difference)
+    return OwnPictures(comparison, student, runs, plan, difference)
 
 
 def own_pictures_recipe(wanted: Wanted, classes: Sequence[str]) -> Recipe:
