@@ -46,21 +46,21 @@ def duration(seconds: float) -> str:
 
 
 def setting(value: Any) -> str:
-    """One value of a recipe: numbers without trailing zeros.
+    """One value of a recipe: numbers to six digits and without trailing zeros, which the recipe has in full.
 
-    >>> setting(4.0), setting(0.25), setting(None), setting((2, 3))
-    ('4', '0.25', 'none', '2, 3')
+    >>> setting(4.0), setting(0.25), setting(4 / 3), setting(None), setting((2, 3)), setting(())
+    ('4', '0.25', '1.33333', 'none', '2, 3', 'none')
     """
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return repr(value).removesuffix(".0")
+        return f"{value:g}"
     if isinstance(value, Mapping):
         return f"({settings(value, without=())})"
     if isinstance(value, list | tuple):
-        return ", ".join(setting(item) for item in value)
+        return ", ".join(setting(item) for item in value) or "none"
     return str(value)
 
 
@@ -69,11 +69,20 @@ def settings(values: Mapping[str, Any], *, without: Iterable[str] = ("name",)) -
 
     >>> settings({"name": "dkd", "temperature": 4.0, "alpha": 1.0})
     'temperature 4, alpha 1'
+    >>> settings({"scale": (0.08, 1.0), "flip": True})
+    'scale (0.08, 1), flip yes'
     """
     left_out = set(without)
     shown = {name: value[:12] if name == "sha256" else value for name, value in values.items() if name not in left_out}
-    parts = [f"{name.replace('_', ' ')} {setting(value)}" for name, value in shown.items()]
+    parts = [
+        f"{name.replace('_', ' ')} " + (f"({setting(value)})" if _is_several(value) else setting(value))
+        for name, value in shown.items()
+    ]
     return ", ".join(parts) or NOTHING
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 1
 
 
 def named(values: Mapping[str, Any]) -> str:
