@@ -92,6 +92,14 @@ def test_an_interrupted_call_goes_on(colours: Path, tmp_path: Path) -> None:
     assert broken.difference == whole.difference
 
 
+def test_another_teacher_in_the_same_folder_is_refused_before_it_is_trained(colours: Path, tmp_path: Path) -> None:
+    wanted = replace(WANTED, anyway=True, epochs=1, teacher_epochs=1)
+    run(wanted, colours, tmp_path / "out")
+    with pytest.raises(FileExistsError, match=r"out/runs holds the comparison of another recipe \(teacher"):
+        run(replace(wanted, teacher="digits_student"), colours, tmp_path / "out")
+    assert len(list((tmp_path / "out/teachers").glob("digits*"))) == 1
+
+
 def test_without_the_control(colours: Path, tmp_path: Path) -> None:
     made, lines = run(replace(WANTED, control=False, method="kd"), colours, tmp_path / "out")
     assert [result.name for result in made.comparison.results] == ["kd"]
@@ -212,6 +220,8 @@ def test_the_command(
     card = (tmp_path / "out/model-card.md").read_text()
     assert "decant distill PICTURES --teacher digits_teacher" in card
     assert "this one is the first of dkd" in card
+    assert "This is about these two networks only" in card
+    assert "This is about these two networks only" in page
     assert str(tmp_path) not in card
     (tmp_path / "out/student.onnx").write_bytes(b"exported")
     (tmp_path / "out/model-card.md").write_text("my own words")

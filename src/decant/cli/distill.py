@@ -127,15 +127,6 @@ def distill(
     console.print(comparison_table(made.comparison))
     for line in verdict(made.comparison).lines:
         console.print(line, highlight=False, markup=False)
-    if (difference := made.difference) is not None:
-        right = "top-1" if wanted.task == "classification" else "pictures with every class right"
-        interval = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
-        console.print(
-            f"{wanted.taught} against {wanted.alone}: {interval} percentage points of {right} (95% interval over "
-            f"{difference.n:,} test pictures). This is about these two networks only: another seed may turn it round.",
-            highlight=False,
-            markup=False,
-        )
     console.print(
         f"{made.student}: the student, with its classes and what it sees; {CARD_FILE} beside it; "
         f"{made.runs}: README.md, chart.png, all runs",

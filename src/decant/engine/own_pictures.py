@@ -12,7 +12,7 @@ import torch
 
 from decant.data import DataSettings, PictureSettings, PictureSplits
 from decant.engine.checkpoint import CARD_FILE, STUDENT_FILE, read_about, write_atomically
-from decant.engine.compare import compare
+from decant.engine.compare import compare, refuse_another
 from decant.engine.judge import right_answers
 from decant.engine.own_networks import within
 from decant.engine.parallel import Parallel
@@ -145,6 +145,7 @@ def distill_pictures(
     recipe = own_pictures_recipe(wanted, splits.train.classes)
     names = [wanted.alone, wanted.taught] if wanted.control else [wanted.taught]
     plan = Plan(recipe, names, wanted.seeds, runs)
+    refuse_another(recipe, runs)
     if results is not None:
         refuse_results(plan, results)
     refuse_early(recipe, splits, places, Parallel(device=places.device))
@@ -166,6 +167,7 @@ def distill_pictures(
     difference = None
     if wanted.control and wanted.seeds == 1:
         difference = _difference(recipe, plan, splits, places)
+        comparison = replace(comparison, notes=(*comparison.notes, _told(difference, plan.names, wanted.task)))
     student = out / STUDENT_FILE
     for name, content in code.items():  # the student is of no use without it
         write_atomically(out / name, partial(Path.write_bytes, data=content))
@@ -252,6 +254,16 @@ def _refuse_folder(out: Path, pictures: Path | None, code: Mapping[str, bytes]) 
         raise FileExistsError(
             f"{out} holds something else ({', '.join(strangers[:3])}); give another folder with --out"
         )
+
+
+def _told(difference: Interval, names: Sequence[str], task: str) -> str:
+    alone, taught = names
+    interval = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    right = "top-1" if task == "classification" else "pictures with every class right"
+    return (
+        f"{taught} against {alone}: {interval} percentage points of {right} (95% interval over {difference.n:,} test "
+        "pictures). This is about these two networks only: another seed may turn it round."
+    )
 
 
 def _difference(recipe: Recipe, plan: Plan, splits: PictureSplits, places: Places) -> Interval:

@@ -262,8 +262,8 @@ def shared_caveats(comparison: Comparison, *, claims: bool = True) -> Iterator[s
         score = teacher.get(metric.key)
         if isinstance(score, int | float) and comparison.split == "test" and score <= best_student:
             yield (
-                f"The teacher{_named(teacher)} is no better than its students, {score:.2f}% of {metric.name}: what "
-                "helped may be softer targets rather than its knowledge."
+                f"The teacher{_named(teacher)} is no better than its students, {score:.2f}% of {metric.name}: where "
+                "it helped, that may be its softer targets rather than its knowledge."
             )
     if data.get("view_seed") is not None:
         yield "All seeds see the same augmented views: seeds differ in initialisation and order alone."
