@@ -71,6 +71,20 @@ def test_the_newest_are_kept(tmp_path: Path, keep: int, left: list[int]) -> None
         ResumeStates(tmp_path, 0)
 
 
+def test_a_clock_that_went_backwards_changes_nothing(tmp_path: Path) -> None:
+    states = kept(tmp_path, 10, 20)
+    for path in tmp_path.glob("resume-*.pt"):  # the older state has the later time of the two, and both lie ahead
+        os.utime(path, (4e9, 4e9) if "-000000000010-" in path.name else (3e9, 3e9))
+    back = states.load(KEYS, quietly)
+    assert back is not None
+    assert back["epoch"] == 20
+    states.save(30, state(30))  # written "before" both
+    assert steps_of(tmp_path) == [20, 30]
+    back = ResumeStates(tmp_path).load(KEYS, quietly)
+    assert back is not None
+    assert back["epoch"] == 30
+
+
 @pytest.mark.parametrize("how", ["a bit", "cut", "empty"])
 def test_a_damaged_newest_one_is_told_of_and_the_one_before_taken(tmp_path: Path, how: str) -> None:
     kept(tmp_path, 10, 20)

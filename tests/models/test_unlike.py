@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from decant.models import (
@@ -106,6 +108,27 @@ def test_classes_are_matched_by_name() -> None:
     mapped = map_classes(["tench", "tabby", "tiger cat", "bus"], ["cat", "tench"], {"tabby": "cat", "tiger cat": "cat"})
     assert mapped.owner == (1, 0, 0, -1)
     assert mapped.unused == ("bus",)
+
+
+NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True)
+
+
+@given(teacher=NAMES, student=NAMES, pairs=st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh")))
+def test_any_two_lists_of_classes_are_mapped_by_name_or_refused(
+    teacher: list[str], student: list[str], pairs: dict[str, str]
+) -> None:
+    called = [pairs.get(name, name) for name in teacher]
+    strangers = not set(pairs) <= set(teacher) or not set(pairs.values()) <= set(student)
+    if strangers or not set(student) <= set(called):
+        with pytest.raises(ValueError, match=r"there is no |the teacher has no class "):
+            map_classes(teacher, student, pairs)
+        return
+    mapped = map_classes(teacher, student, pairs)
+    assert mapped.unused == tuple(name for name, new in zip(teacher, called, strict=True) if new not in student)
+    probabilities = torch.rand(3, len(teacher), dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
+    folded = folded_classes(nn.Identity(), mapped, len(student))(probabilities.log()).softmax(1)
+    sums = torch.stack([probabilities[:, [new == name for new in called]].sum(1) for name in student], dim=1)
+    assert torch.allclose(folded, sums / sums.sum(1, keepdim=True), atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from decant.report.pages import main, refreshed
+from decant.report.summary import tuning_of
 from decant.report.table import comparison_markdown
 from evidence.invented import comparison, result
 
@@ -33,6 +34,11 @@ def test_a_block_holds_the_table_of_its_result_and_nothing_else_changes(results:
     expected = f"before\n<!-- table: demo -->\n{comparison_markdown(COMPARED)}<!-- end -->\nafter <!-- end -->\n"
     assert refreshed(page, results) == expected
     assert refreshed(expected, results) == expected
+
+
+def test_a_tuning_block_holds_what_was_tried(results: Path) -> None:
+    made = refreshed("<!-- tuning: demo -->\n<!-- end -->\nafter", results)
+    assert made == f"<!-- tuning: demo -->\n{tuning_of(COMPARED).strip()}\n<!-- end -->\nafter"
 
 
 def test_a_verdict_block_holds_the_words(results: Path) -> None:

@@ -2,6 +2,7 @@
 
 A page holds `<!-- table: demo -->` or `<!-- verdict: demo -->`, and `<!-- end -->`; what stands between the two lines
 is made from results/demo/comparison.json (of the verdict the claims; the result's own page has the caveats).
+`<!-- tuning: demo -->` is how its settings were chosen.
 `<!-- pairs: quick -->` and `<!-- gains: quick -->` stand for all comparisons of pairs below results/quick.
 `python -m decant.report.pages PAGE ...` writes it anew, `--check` says whether it agrees.
 """
@@ -14,9 +15,13 @@ from pathlib import Path
 from decant.evidence import Comparison
 from decant.evidence.published import PROTOCOLS
 from decant.report.reproduction import gains_markdown, pairs_markdown, read_pairs
+from decant.report.summary import tuning_of
 from decant.report.table import claims_markdown, comparison_markdown
 
-_BLOCK = re.compile(r"<!-- (?P<kind>table|verdict|pairs|gains): (?P<name>[\w./-]+) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK = re.compile(
+    r"<!-- (?P<kind>table|verdict|tuning|pairs|gains): (?P<name>[\w./-]+) -->\n.*?<!-- end -->", re.DOTALL
+)
+_OF_ONE = {"table": comparison_markdown, "verdict": claims_markdown, "tuning": tuning_of}
 _OVER_PAIRS = {"pairs": pairs_markdown, "gains": gains_markdown}
 
 
@@ -35,7 +40,7 @@ def refreshed(text: str, results: Path) -> str:
         if not path.is_file():
             raise FileNotFoundError(f"the page has a block for {match['name']!r}, but there is no {path}")
         comparison = Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
-        body = comparison_markdown(comparison) if match["kind"] == "table" else claims_markdown(comparison)
+        body = _OF_ONE[match["kind"]](comparison).rstrip() + "\n"
         return f"<!-- {match['kind']}: {match['name']} -->\n{body}<!-- end -->"
 
     return _BLOCK.sub(block, text)
