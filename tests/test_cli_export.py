@@ -37,4 +37,4 @@ def test_with_the_test_images_of_a_run(decant: Run, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     report = json.loads((tmp_path / "run" / "student.pt2.json").read_text())
     assert report["agreement"]["pictures"] == 10
-    assert report["agreement"]["same_top1"] == 1.0
+    assert report["agreement"]["same_answer"] == 1.0

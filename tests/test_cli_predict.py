@@ -49,6 +49,21 @@ def test_json_and_csv_say_the_same(decant: Run, student: Path, tmp_path: Path) -
     assert {row["rank"] for row in rows} == {"1"}
 
 
+def test_of_any_number_of_classes_each_is_a_yes_or_a_no(decant: Run, student: Path, tmp_path: Path) -> None:
+    several = student_file(tmp_path / "several.safetensors", task="multilabel")
+    arguments = ("predict", str(several), str(tmp_path / "pictures"), "--device", "cpu", "--top", "10")
+    code, out, err = decant(*arguments, "--json")
+    assert (code, err) == (0, "")
+    said = [each for picture in json.loads(out)["pictures"] for each in picture["top"]]
+    assert {each["yes"] for each in said} == {True, False}
+    assert all(each["yes"] == (each["probability"] >= 0.5) for each in said)
+    _, out, _ = decant(*arguments, "--csv")
+    assert [row["yes"] for row in csv.DictReader(io.StringIO(out))] == [str(int(each["yes"])) for each in said]
+    _, out, _ = decant(*arguments)
+    assert out.count(": yes,") + out.count(": no,") == len(said)
+    assert ": yes," not in decant("predict", str(student), str(tmp_path / "pictures"), "--device", "cpu")[1]
+
+
 def test_only_broken_pictures(decant: Run, student: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"")
     code, out, err = decant("predict", str(student), str(tmp_path / "bad.png"), "--device", "cpu")

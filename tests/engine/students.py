@@ -16,7 +16,11 @@ from engine.tiny import recipe, splits
 
 
 def student_file(
-    path: Path, name: str = "digits_student", options: dict[str, Option] | None = None, images: Images | None = None
+    path: Path,
+    name: str = "digits_student",
+    options: dict[str, Option] | None = None,
+    images: Images | None = None,
+    **about: str,
 ) -> Path:
     """A file as a run leaves it, of a network with random weights, over the classes of ``images``."""
     images = images or splits().train
@@ -30,7 +34,8 @@ def student_file(
             if isinstance(module, torch.nn.Linear) and module.out_features == len(images.classes):
                 torch.nn.init.normal_(module.weight, std=0.3)
     run = replace(recipe(), student=NetworkSettings(name, options=options or {}))
-    save_weights(path, network.state_dict(), {"decant": json.dumps(about_student(run, network, {}, images))})
+    told = about_student(run, network, {}, images) | about
+    save_weights(path, network.state_dict(), {"decant": json.dumps(told)})
     return path
 
 

@@ -39,6 +39,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # "rich" would take what stands in square brackets, such as a default, for markup
     pretty_exceptions_enable=False,
 )
 

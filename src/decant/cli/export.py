@@ -52,8 +52,8 @@ def export(
     agreement, console = made.agreement, Console()
     console.print(
         f"{out}: the same as the original on {agreement.pictures} pictures: largest difference of a logit "
-        f"{agreement.difference:.2g} (of {agreement.largest_logit:.3g}), same class for "
-        f"{100 * agreement.same_top1:.1f}%",
+        f"{agreement.difference:.2g} (of {agreement.largest_logit:.3g}), same answer for "
+        f"{100 * agreement.same_answer:.1f}%",
         highlight=False,
         soft_wrap=True,
     )

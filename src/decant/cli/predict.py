@@ -52,6 +52,8 @@ def predict(
 ) -> None:
     """What a trained student says of pictures: the likeliest classes; of a detector, boxes drawn beside its teacher's.
 
+    Where it learned any number of classes to a picture, each is a yes (a probability of one half or more) or a no.
+
     Pictures that cannot be read are named, and the command then ends with 1.
     """
     use_threads(threads)
@@ -73,12 +75,13 @@ def predict(
 
     loaded, found = load_student(student, trust_code=trust_code), find_pictures(pictures)
     answers = classify(loaded, found, top=top, batch_size=batch, device=device, workers=workers_of(workers))
+    several = loaded.several
     if as_json:
-        broken = _print_json(list(answers))
+        broken = _print_json(list(answers), several)
     elif as_csv:
-        broken = _print_csv(answers)
+        broken = _print_csv(answers, several)
     else:
-        broken = _print_table(list(answers))
+        broken = _print_table(list(answers), several)
     for answer in broken:
         line = f"{shown(answer.picture)} cannot be read: {answer.fault}"
         Console(stderr=True).print(line, style="red", highlight=False, markup=False, soft_wrap=True)
@@ -91,26 +94,34 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _print_table(answers: Sequence["Answer"]) -> list["Answer"]:
+def _is_yes(probability: float) -> bool:
+    return probability >= 0.5
+
+
+def _print_table(answers: Sequence["Answer"], several: bool) -> list["Answer"]:
     most = max(len(answer.classes) for answer in answers)
     table = Table("picture", *(f"{rank}." for rank in range(1, most + 1)))
     for answer in answers:
         if answer.fault is None:
             told = zip(answer.classes, answer.probabilities, strict=True)
-            table.add_row(shown(answer.picture), *(f"{name} {100 * share:.1f}%" for name, share in told))
+            cells = (
+                f"{name}{(': yes,' if _is_yes(share) else ': no,') * several} {100 * share:.1f}%"
+                for name, share in told
+            )
+            table.add_row(shown(answer.picture), *cells)
     if most:
         Console().print(table, markup=False)
     return [answer for answer in answers if answer.fault is not None]
 
 
-def _print_json(answers: Sequence["Answer"]) -> list["Answer"]:
+def _print_json(answers: Sequence["Answer"], several: bool) -> list["Answer"]:
     broken = [answer for answer in answers if answer.fault is not None]
     values: dict[str, Any] = {
         "pictures": [
             {
                 "picture": shown(answer.picture),
                 "top": [
-                    {"class": name, "probability": share}
+                    {"class": name, "probability": share} | ({"yes": _is_yes(share)} if several else {})
                     for name, share in zip(answer.classes, answer.probabilities, strict=True)
                 ],
             }
@@ -123,12 +134,13 @@ def _print_json(answers: Sequence["Answer"]) -> list["Answer"]:
     return broken
 
 
-def _print_csv(answers: Any) -> list["Answer"]:
+def _print_csv(answers: Any, several: bool) -> list["Answer"]:
     writer, broken = csv.writer(sys.stdout, lineterminator="\n"), []
-    writer.writerow(("picture", "rank", "class", "probability"))
+    writer.writerow(("picture", "rank", "class", "probability", *(["yes"] if several else [])))
     for answer in answers:  # as they come: there may be many
         if answer.fault is not None:
             broken.append(answer)
         for rank, (name, share) in enumerate(zip(answer.classes, answer.probabilities, strict=True), 1):
-            writer.writerow((shown(answer.picture), rank, name, f"{share:.6g}"))
+            yes = [int(_is_yes(share))] if several else []
+            writer.writerow((shown(answer.picture), rank, name, f"{share:.6g}", *yes))
     return broken

@@ -87,8 +87,7 @@ def classify(
         if seen:
             with torch.no_grad():
                 logits = network(student.preprocess.normalised(torch.stack(seen).to(where)))
-            several = student.about.get("task") == "multilabel"
-            likeliest = (logits.float().sigmoid() if several else logits.float().softmax(1)).topk(top, dim=1)
+            likeliest = (logits.float().sigmoid() if student.several else logits.float().softmax(1)).topk(top, dim=1)
             told = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
         for picture, pixels in zip(part, read, strict=True):
             if isinstance(pixels, str):

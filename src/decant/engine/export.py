@@ -31,13 +31,14 @@ class Agreement:
         pictures: how many both were shown, in one batch and the first by itself.
         difference: largest difference of a logit.
         largest_logit: largest logit of the original, of either sign.
-        same_top1: share of the pictures for which both name the same class, 0 to 1.
+        same_answer: share of the pictures for which both name the same class, 0 to 1; where a picture may have any
+            number of classes, for which both say yes to the same ones.
     """
 
     pictures: int
     difference: float
     largest_logit: float
-    same_top1: float
+    same_answer: float
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ def export_student(
     }
     content = way.written(student.network, images[:2], facts)
     exported = way.opened(content)
-    agreement = agree(student.network, exported, images)
+    agreement = agree(student.network, exported, images, several=student.several)
     if not agreement.difference <= tolerance * agreement.largest_logit:  # also where it is not a number
         raise UnequalExportError(
             f"the exported {facts['network']} differs from the original by up to {agreement.difference:.3g} in a logit "
-            f"(largest logit {agreement.largest_logit:.3g}; the same class for {100 * agreement.same_top1:.1f}% of "
+            f"(largest logit {agreement.largest_logit:.3g}; the same answer for {100 * agreement.same_answer:.1f}% of "
             f"{agreement.pictures} pictures): more than the tolerance of {tolerance:g} allows. Nothing was written; "
             "give a larger --tolerance if that will do"
         )
@@ -137,13 +138,13 @@ def refuse_foreign(out: Path, report: Path) -> None:
 
 
 @torch.no_grad()
-def agree(original: Runs, exported: Runs, images: Tensor) -> Agreement:
-    """Both on all images in one batch, and on the first by itself."""
+def agree(original: Runs, exported: Runs, images: Tensor, *, several: bool = False) -> Agreement:
+    """Both on all images in one batch, and on the first by itself; ``several`` for any number of classes to each."""
     goal, made = original(images), exported(images)
     alone = (exported(images[:1]) - original(images[:1])).abs().max()
     difference = torch.maximum((made - goal).abs().max(), alone)
-    same = (made.argmax(1) == goal.argmax(1)).double().mean()
-    return Agreement(len(images), float(difference), float(goal.abs().max()), float(same))
+    same = ((made > 0) == (goal > 0)).all(1) if several else made.argmax(1) == goal.argmax(1)
+    return Agreement(len(images), float(difference), float(goal.abs().max()), float(same.double().mean()))
 
 
 @torch.no_grad()

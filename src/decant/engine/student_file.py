@@ -31,6 +31,11 @@ class LoadedStudent(NamedTuple):
     preprocess: Preprocess
     about: dict[str, Any]
 
+    @property
+    def several(self) -> bool:
+        """Whether a picture has any number of classes: each logit is then a yes or no of its own."""
+        return self.about.get("task") == "multilabel"
+
 
 def about_student(recipe: Recipe, network: nn.Module, parts: Mapping[str, Any], train_set: Images) -> dict[str, Any]:
     """What a student's file says of its network and what that sees.

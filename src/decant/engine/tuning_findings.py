@@ -11,10 +11,11 @@ from decant.evidence import Cell, Findings, Panel, Series, Table
 def tuning_findings(tuned: Tuned) -> Findings:
     """Every trial, what mattered, and the best, with a slice through the trials for each setting."""
     names = " and ".join(search.name for search in tuned.searches)
+    epochs = f"{tuned.epochs} epoch{'s' * (tuned.epochs != 1)}"
     seeds, metric = len(tuned.seeds), tuned.recipe.metric_name
     return Findings(
         study="tuning",
-        question=f"Which settings of {names} do best on validation images, after {tuned.epochs} epochs?",
+        question=f"Which settings of {names} do best on validation images, after {epochs}?",
         comparisons={},
         tables=tuple(table for search in tuned.searches for table in _tables(search, metric)),
         panels=tuple(panel for search in tuned.searches for panel in _slices(search, metric)),
@@ -26,7 +27,9 @@ def tuning_findings(tuned: Tuned) -> Findings:
             "How well they do on test images, which no trial has seen: train, or compare, the recipe that came of it.",
         ),
         caveats=(
-            f"Each number is of {seeds} run{'s' if seeds > 1 else ''} (seeds {tuned.seeds[0]} to {tuned.seeds[-1]}).",
+            f"Each number is of {seeds} runs (seeds {tuned.seeds[0]} to {tuned.seeds[-1]})."
+            if seeds > 1
+            else f"Each number is of 1 run (seed {tuned.seeds[0]}).",
             "A share of the variation is that of a forest of trees fitted to the trials (fANOVA, Hutter, Hoos and "
             "Leyton-Brown 2014): with few trials it is rough, and it says nothing about values that were not searched.",
         ),
@@ -83,8 +86,10 @@ def _ticks(low: float, high: float) -> dict[float, str]:
 
 def _best(search: Search) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in search.best.items())
-    best = max(score for _, score in search.trials)
-    return f"{search.name}: the best of {len(search.trials)} trials has {values} and {best:.2f}% on validation images."
+    scores = [score for _, score in search.trials]
+    best = max(scores)
+    shared = f", as have {scores.count(best) - 1} others" if scores.count(best) > 1 else ""
+    return f"{search.name}: the best of {len(scores)} trials has {values} and {best:.2f}% on validation images{shared}."
 
 
 def _value(value: float) -> str:

@@ -199,7 +199,8 @@ def _list_table(table: Path, several: bool) -> Listing:
         if not cells["path"] or not (cells["label"] or several):
             raise ValueError(
                 f"{table}, row {number}: a path and a label are needed, got {row}; where a picture may have several "
-                'classes or none, the task is "multilabel"'
+                'classes or none, the task is "multilabel"; pictures without a label have a folder of their own, '
+                "--unlabelled"
             )
         label, word = unicodedata.normalize("NFC", cells["label"]), cells.get("split", "").lower()
         if word and word not in PARTS:
