@@ -88,7 +88,7 @@ def _best(search: Search) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in search.best.items())
     scores = [score for _, score in search.trials]
     best = max(scores)
-    shared = f", as have {scores.count(best) - 1} others" if scores.count(best) > 1 else ""
+    shared = f", shared by {scores.count(best)} of {len(scores)}" if scores.count(best) > 1 else ""
     return f"{search.name}: the best of {len(scores)} trials has {values} and {best:.2f}% on validation images{shared}."
 
 

@@ -187,7 +187,7 @@ def _made(about: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]
         f"Teacher: {teacher}.",
         f"Data: {made['data']}, {made['training_samples']:,} training samples of {len(about['classes'])} classes "
         f"(fingerprint `{made['data_sha256']}`).",
-        f"{made['epochs']} epochs, seed {made['seed']}; saved is the {about['weights']}.",
+        f"{made['epochs']} epoch{'s' * (made['epochs'] != 1)}, seed {made['seed']}; saved is the {about['weights']}.",
         f"decant {made['decant']}, torch {made['torch']}.",
     ]
     return lines + ([f"On {environment['device']}, {environment['precision']}."] if environment else [])
