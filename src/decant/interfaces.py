@@ -54,17 +54,34 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class TokenGrid:
+    """How the tokens (N, prefix + height * width, D) of a feature lie in the image.
+
+    Attributes:
+        prefix: tokens before the grid, which have no place in the image: class token, registers.
+        height: rows of the grid; its tokens come row by row.
+        width: its columns.
+    """
+
+    prefix: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Shapes:
     """Shapes of a network's outputs without the batch dimension, from one dry forward pass.
 
     Attributes:
         logits: (C,).
         taps: tap name -> shape of the feature.
+        grids: tap name -> how its tokens lie, of those features (L, D) that are a grid of tokens.
         outputs: what the network said in that pass, in eval mode; None where there was none.
     """
 
     logits: tuple[int, ...]
     taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    grids: Mapping[str, TokenGrid] = field(default_factory=dict)
     outputs: Outputs | None = field(default=None, compare=False, repr=False)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from decant.interfaces import Shapes
+from decant.interfaces import Shapes, TokenGrid
 from decant.models import Tapped
+from decant.models.tokens import token_grid
 
 
 def taps_of(network: nn.Module | None) -> Mapping[str, str]:
@@ -28,4 +29,18 @@ def dry_shapes(network: nn.Module, example: Tensor, taps: Mapping[str, str]) -> 
         for module, mode in training.items():
             module.training = mode
     features = {name: tuple(feature.shape[1:]) for name, feature in outputs.taps.items()}
-    return Shapes(tuple(outputs.logits.shape[1:]), features, outputs)
+    return Shapes(tuple(outputs.logits.shape[1:]), features, _grids(network, example, taps, features), outputs)
+
+
+def _grids(
+    network: nn.Module, example: Tensor, taps: Mapping[str, str], features: Mapping[str, tuple[int, ...]]
+) -> dict[str, TokenGrid]:
+    if example.ndim != 4:
+        return {}
+    height, width = example.shape[2:]
+    found = {
+        name: token_grid(network, taps[name], shape[0], (height, width))
+        for name, shape in features.items()
+        if len(shape) == 2
+    }
+    return {name: grid for name, grid in found.items() if grid is not None}

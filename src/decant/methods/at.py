@@ -35,7 +35,7 @@ class ATSettings:
 
     def build(self, context: BuildContext) -> "AT":
         """The method, on all stages after the stem."""
-        return AT(self, paired_stages(context, self.name))
+        return AT(self, paired_stages(context, self.name)).on_maps(context)
 
 
 class AT(FeatureMethod):

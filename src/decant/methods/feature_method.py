@@ -1,12 +1,13 @@
 """What most methods on features have in common: the task's own term, and one that compares features."""
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
-from decant.interfaces import Batch, Method, Outputs
+from decant.interfaces import Batch, BuildContext, Method, Outputs
 from decant.methods.task import hard_loss
+from decant.methods.token_maps import Grids, token_grids, with_maps
 from decant.methods.warmup import linear_warmup
 
 
@@ -43,6 +44,16 @@ class FeatureMethod(Method):
         self.taps = taps
         self._term, self._weights = settings.name, (settings.task_weight, settings.weight)
         self._warmup = warmup
+        self._grids: tuple[Grids, Grids] = ({}, {})
+
+    def on_maps(self, context: BuildContext) -> Self:
+        """Let it see those features of its networks that are tokens as maps (N, D, H, W); returns itself.
+
+        Raises:
+            ValueError: tokens that are no grid.
+        """
+        self._grids = token_grids(context, self._term, self.taps)
+        return self
 
     @abstractmethod
     def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
@@ -55,7 +66,8 @@ class FeatureMethod(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The terms of this batch."""
         hard = hard_loss(student, batch, self._weights[0])
-        return {"hard": hard, self._term: self.compare(student, teacher, batch)}
+        own, goal = (with_maps(each, grids) for each, grids in zip((student, teacher), self._grids, strict=True))
+        return {"hard": hard, self._term: self.compare(own, goal, batch)}
 
     def weights(self, epoch: float) -> dict[str, float]:
         """The settings' weights, the second times the warm-up."""

@@ -35,8 +35,8 @@ class FitNetSettings:
     def build(self, context: BuildContext) -> "FitNet":
         """The method, with a regressor for the shapes of the stage."""
         tap = f"stage{self.stage}"
-        ((student, teacher),) = paired_maps(context, self.name, (tap,))
-        return FitNet(self, tap, hint_regressor(student, teacher))
+        ((student, teacher),) = paired_maps(context, self.name, (tap,), tokens=True)
+        return FitNet(self, tap, hint_regressor(student, teacher)).on_maps(context)
 
 
 class FitNet(FeatureMethod):

@@ -36,7 +36,7 @@ class KDSVDSettings:
         taps = paired_stages(context, self.name)
         if len(taps) < 2:
             raise ValueError(f"{self.name} compares consecutive stages and needs at least 2, got {', '.join(taps)}")
-        return KDSVD(self, taps)
+        return KDSVD(self, taps).on_maps(context)
 
 
 class KDSVD(FeatureMethod):

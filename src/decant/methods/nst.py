@@ -30,7 +30,7 @@ class NSTSettings:
 
     def build(self, context: BuildContext) -> "NST":
         """The method, on all stages after the stem."""
-        return NST(self, paired_stages(context, self.name))
+        return NST(self, paired_stages(context, self.name)).on_maps(context)
 
 
 class NST(FeatureMethod):

@@ -36,13 +36,14 @@ class OFDSettings:
     def build(self, context: BuildContext) -> "OFD":
         """The method, with a connector for every stage after the stem, and margins from the teacher's BatchNorms."""
         taps = tuple(f"{stage}.pre" for stage in paired_stages(context, self.name))
-        channels = [(student[0], teacher[0]) for student, teacher in paired_maps(context, self.name, taps)]
+        shapes = paired_maps(context, self.name, taps, tokens=True)
+        channels = [(student[0], teacher[0]) for student, teacher in shapes]
         assert context.teacher is not None, "without a teacher there are no stages"
         margins = [
             negative_mean(last_batchnorm(context.teacher, tap, context.teacher_taps[tap], teacher))
             for tap, (_, teacher) in zip(taps, channels, strict=True)
         ]
-        return OFD(self, taps, channels, margins)
+        return OFD(self, taps, channels, margins).on_maps(context)
 
 
 class OFD(FeatureMethod):

@@ -40,11 +40,11 @@ class ReviewKDSettings:
     def build(self, context: BuildContext) -> "ReviewKD":
         """The method, with a fusion for every stage after the stem and for the pooled feature."""
         stages = paired_stages(context, self.name)
-        own = paired_maps(context, self.name, stages)
-        before = paired_maps(context, self.name, tuple(f"{stage}.pre" for stage in stages))
+        own = paired_maps(context, self.name, stages, tokens=True)
+        before = paired_maps(context, self.name, tuple(f"{stage}.pre" for stage in stages), tokens=True)
         ((student, teacher),) = paired_vectors(context, self.name, ("pooled",))
         levels = [(ours, theirs) for (ours, _), (_, theirs) in zip(own, before, strict=True)]
-        return ReviewKD(self, stages, [*levels, ((*student, 1, 1), (*teacher, 1, 1))])
+        return ReviewKD(self, stages, [*levels, ((*student, 1, 1), (*teacher, 1, 1))]).on_maps(context)
 
 
 class ReviewKD(FeatureMethod):

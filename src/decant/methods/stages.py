@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from decant.interfaces import BuildContext
+from decant.interfaces import BuildContext, Shapes
 
 Shape = tuple[int, ...]
 
@@ -14,7 +14,7 @@ def paired_stages(context: BuildContext, method: str) -> tuple[str, ...]:
     Raises:
         ValueError: there is no teacher, no shapes, no stages, or not as many in both.
     """
-    student, teacher = (_stages(taps) for taps in _tap_shapes(context, method))
+    student, teacher = (_stages(shapes.taps) for shapes in _shapes(context, method))
     if student != teacher or not student:
         raise ValueError(
             f"{method} compares all stages after the stem, paired by position, but the student has "
@@ -25,13 +25,42 @@ def paired_stages(context: BuildContext, method: str) -> tuple[str, ...]:
     return student
 
 
-def paired_maps(context: BuildContext, method: str, taps: tuple[str, ...]) -> list[tuple[Shape, Shape]]:
+def paired_maps(
+    context: BuildContext, method: str, taps: tuple[str, ...], *, tokens: bool = False
+) -> list[tuple[Shape, Shape]]:
     """Shapes (C, H, W) of these features, student's and teacher's.
+
+    ``tokens`` takes grids of tokens too, by the shape that they have as maps; the method must then be one
+    :meth:`~decant.methods.feature_method.FeatureMethod.on_maps`.
 
     Raises:
         ValueError: there is no teacher, no shapes, no such tap, or a feature that is not a map.
     """
-    return _paired(context, method, taps, ("maps (C, H, W)", 3))
+    if not tokens:
+        return _paired(context, method, taps, ("maps (C, H, W)", 3))
+    both = _named(context, method, taps)
+    return [(map_shape(both[0], tap, method, "student"), map_shape(both[1], tap, method, "teacher")) for tap in taps]
+
+
+def map_shape(shapes: Shapes, tap: str, method: str, role: str) -> Shape:
+    """Shape (C, H, W) of a feature that is a map, or a grid of tokens.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    shape = shapes.taps[tap]
+    if tap in shapes.grids:
+        return shape[1], shapes.grids[tap].height, shapes.grids[tap].width
+    if len(shape) == 3:
+        return shape
+    refused = f"{method} needs maps (C, H, W), but the {role}'s {tap!r} is {shape}"
+    if len(shape) == 2:
+        refused += (
+            ": tokens (L, D) are taken for a map where they are a grid of the images' height:width after the class "
+            "token and its like, which these are not. Say how many stand before the grid, by an attribute "
+            f"num_prefix_tokens of the {role}, or name a module that gives maps"
+        )
+    raise ValueError(refused)
 
 
 def paired_vectors(context: BuildContext, method: str, taps: tuple[str, ...]) -> list[tuple[Shape, Shape]]:
@@ -42,20 +71,27 @@ def paired_vectors(context: BuildContext, method: str, taps: tuple[str, ...]) ->
 def _paired(
     context: BuildContext, method: str, taps: tuple[str, ...], wanted: tuple[str, int]
 ) -> list[tuple[Shape, Shape]]:
-    both = _tap_shapes(context, method)
+    both = [shapes.taps for shapes in _named(context, method, taps)]
     for role, shapes in zip(("student", "teacher"), both, strict=True):
-        if missing := [tap for tap in taps if tap not in shapes]:
-            raise ValueError(
-                f"{method} needs the {role}'s features {missing}, but the {role} names {sorted(shapes) or 'none'}; "
-                f"give {role}.taps in a recipe, or Distiller(..., {role}_taps={{name: module path}})"
-            )
         for tap in taps:
             if len(shapes[tap]) != wanted[1]:
                 raise ValueError(f"{method} needs {wanted[0]}, but the {role}'s {tap!r} is {shapes[tap]}")
     return [(both[0][tap], both[1][tap]) for tap in taps]
 
 
-def _tap_shapes(context: BuildContext, method: str) -> tuple[Mapping[str, Shape], Mapping[str, Shape]]:
+def _named(context: BuildContext, method: str, taps: tuple[str, ...]) -> tuple[Shapes, Shapes]:
+    both = _shapes(context, method)
+    for role, shapes in zip(("student", "teacher"), both, strict=True):
+        if missing := [tap for tap in taps if tap not in shapes.taps]:
+            names = sorted(shapes.taps) or "none"
+            raise ValueError(
+                f"{method} needs the {role}'s features {missing}, but the {role} names {names}; "
+                f"give {role}.taps in a recipe, or Distiller(..., {role}_taps={{name: module path}})"
+            )
+    return both
+
+
+def _shapes(context: BuildContext, method: str) -> tuple[Shapes, Shapes]:
     if context.teacher is None:
         raise ValueError(f"{method} learns from a teacher, but there is none")
     if context.student_shapes is None or context.teacher_shapes is None:
@@ -63,7 +99,7 @@ def _tap_shapes(context: BuildContext, method: str) -> tuple[Mapping[str, Shape]
             f"{method} is built from the shapes of both networks' features: give Distiller(..., example=images), one "
             "batch of them"
         )
-    return context.student_shapes.taps, context.teacher_shapes.taps
+    return context.student_shapes, context.teacher_shapes
 
 
 def _stages(taps: Mapping[str, Shape]) -> tuple[str, ...]:

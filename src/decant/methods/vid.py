@@ -42,8 +42,8 @@ class VIDSettings:
     def build(self, context: BuildContext) -> "VID":
         """The method, with a regressor and variances for every stage after the stem."""
         taps = paired_stages(context, self.name)
-        shapes = paired_maps(context, self.name, taps)
-        return VID(self, taps, [(student[0], teacher[0]) for student, teacher in shapes])
+        shapes = paired_maps(context, self.name, taps, tokens=True)
+        return VID(self, taps, [(student[0], teacher[0]) for student, teacher in shapes]).on_maps(context)
 
 
 class VID(FeatureMethod):
