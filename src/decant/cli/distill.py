@@ -136,7 +136,7 @@ def distill(
 
 
 def command_of(wanted: "Wanted") -> str:
-    """The command as it is kept: whatever is not the default, and no path of this machine."""
+    """The command as it is kept: networks, budget and what is not the default; of own files their names alone."""
     from decant.recipe import is_own
 
     names = [Path(name).name if is_own(name) else name for name in (wanted.teacher, wanted.student)]

@@ -14,7 +14,9 @@ SetOption = Annotated[
     typer.Option("--set", help="Change a setting: method.beta=4.0; repeatable.", metavar="KEY=VALUE"),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: below runs]")]
-ResultsOption = Annotated[Path | None, typer.Option("--results", help="Also copy the evidence here, without weights.")]
+ResultsOption = Annotated[
+    Path | None, typer.Option("--results", help="Also keep the evidence in this folder, without weights.")
+]
 TeachersOption = Annotated[Path, typer.Option("--teachers", help="Where trained teachers are kept and found again.")]
 DataOption = Annotated[
     Path, typer.Option("--data", help="Folder of the data sets on disk; or of pictures, or a table.")

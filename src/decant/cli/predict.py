@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 def predict(
     student: Annotated[Path, typer.Argument(help="A student.safetensors, or the folder of a run.")],
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them; one picture for a detector.")],
-    top: Annotated[int, typer.Option("--top", min=1, help="So many classes of each picture.")] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top", min=1, help="So many classes of each picture. [default: 5, or all where each is yes or no]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON rather than a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print picture,rank,class,probability.")] = False,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures per forward pass.")] = 64,
@@ -52,7 +57,7 @@ def predict(
 ) -> None:
     """What a trained student says of pictures: the likeliest classes; of a detector, boxes drawn beside its teacher's.
 
-    Where it learned any number of classes to a picture, each is a yes (a probability of one half or more) or a no.
+    Where it learned any number of classes to a picture, each is a yes (a probability above one half) or a no.
 
     Pictures that cannot be read are named, and the command then ends with 1.
     """
@@ -74,8 +79,9 @@ def predict(
     from decant.engine.classify import classify, find_pictures
 
     loaded, found = load_student(student, trust_code=trust_code), find_pictures(pictures)
-    answers = classify(loaded, found, top=top, batch_size=batch, device=device, workers=workers_of(workers))
     several = loaded.several
+    most = top or (len(loaded.classes) if several else 5)
+    answers = classify(loaded, found, top=most, batch_size=batch, device=device, workers=workers_of(workers))
     if as_json:
         broken = _print_json(list(answers), several)
     elif as_csv:
@@ -95,7 +101,7 @@ def shown(path: Path) -> str:
 
 
 def _is_yes(probability: float) -> bool:
-    return probability >= 0.5
+    return probability > 0.5  # as scores count them: a logit above 0
 
 
 def _print_table(answers: Sequence["Answer"], several: bool) -> list["Answer"]:
