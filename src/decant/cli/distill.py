@@ -15,9 +15,11 @@ from decant.cli.options import (
     ResultsOption,
     SetOption,
     ThreadsOption,
+    TrackOption,
     TrustOption,
     UnlabelledOption,
     WorkersOption,
+    trackers_of,
     use_threads,
     workers_of,
 )
@@ -75,6 +77,7 @@ def distill(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    track: TrackOption = "",
     trust_code: TrustOption = False,
     results: ResultsOption = None,
 ) -> None:
@@ -116,6 +119,7 @@ def distill(
         workers=workers_of(workers),
         cache=cache,
         unlabelled=unlabelled,
+        track=trackers_of(track),
     )
     made = distill_pictures(wanted, out, places, results=results, reporter=reporter_for(console))
     command = command_of(wanted)

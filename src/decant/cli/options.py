@@ -84,8 +84,12 @@ def refuse_for_detectors(unlabelled: Path | None, trust_code: bool) -> None:
 
 
 def trackers_of(names: str) -> tuple[str, ...]:
-    """The names in a comma-separated list, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    """The names in a comma-separated list, each once; what cannot be told anything is refused before a run begins."""
+    from decant.engine.tracking import require_trackers
+
+    found = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    require_trackers(found)
+    return found
 
 
 def use_threads(threads: int | None) -> None:

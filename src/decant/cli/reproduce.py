@@ -20,6 +20,8 @@ from decant.cli.options import (
     SetOption,
     TeachersOption,
     ThreadsOption,
+    TrackOption,
+    trackers_of,
     use_threads,
 )
 
@@ -42,6 +44,7 @@ def reproduce(
     threads: ThreadsOption = None,
     download: DownloadOption = False,
     table_on_device: OnDeviceOption = False,
+    track: TrackOption = "",
 ) -> None:
     """Run every comparison of a protocol, and put the numbers beside the published ones.
 
@@ -61,7 +64,7 @@ def reproduce(
         for pair, recipe in chosen(suite_of(suite), None if pairs is None else names_of(pairs)).items()
     }
     use_threads(threads)
-    places = Places(teachers, data, device, download, table_on_device)
+    places = Places(teachers, data, device, download, table_on_device, track=trackers_of(track))
     runs = out or Path("runs/reproduce") / suite
     kept = results / suite if results is not None else None
     words = ["decant", "reproduce", suite, *(["--pairs", pairs] if pairs is not None else [])]

@@ -16,6 +16,8 @@ from decant.cli.options import (
     ResultsOption,
     TeachersOption,
     ThreadsOption,
+    TrackOption,
+    trackers_of,
     use_threads,
 )
 
@@ -32,6 +34,7 @@ def study(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     download: DownloadOption = False,
+    track: TrackOption = "",
 ) -> None:
     """Run one of the paper's analyses and write its page. What is finished is not run again."""
     from decant.engine import Places
@@ -55,7 +58,7 @@ def study(
     for page in (above / name for above in (folder, kept) if above is not None):
         if (page / "README.md").exists() and not (page / "findings.json").exists():
             raise FileExistsError(f"{page} holds a page that is not a study's; give another folder")
-    places = Places(teachers=teachers, data=data, device=device, download=download)
+    places = Places(teachers=teachers, data=data, device=device, download=download, track=trackers_of(track))
     found = run_study(name, asked, size, folder, places, seeds=seeds, reporter=reporter_for(console))
     if not is_main_process():
         return
